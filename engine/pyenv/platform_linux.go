@@ -1,0 +1,3 @@
+package pyenv
+
+const platform = "linux"
