@@ -1,0 +1,29 @@
+//go:build !cgo
+
+package pysrc
+
+// Without cgo there is no tree-sitter: the outline parser is all there is,
+// and what it doubts is a problem.
+
+// Tree stands for the tree of an open buffer.
+type Tree struct{ src []byte }
+
+// NewTree keeps src.
+func NewTree(src []byte) *Tree { return &Tree{src} }
+
+// Close does nothing.
+func (t *Tree) Close() {}
+
+// Edit replaces the text.
+func (t *Tree) Edit(_, _, _ int, src []byte) { t.src = src }
+
+// Module parses the text.
+func (t *Tree) Module() *Module { return parseTree(t.src) }
+
+func parseTree(src []byte) *Module {
+	var o outline
+	if o.parse(src) != 0 {
+		o.b.problems = append(o.b.problems, Problem{Message: "invalid syntax"})
+	}
+	return o.b.finish()
+}
