@@ -1,0 +1,112 @@
+// Package enginetest gives tests real pytests to compare with.
+package enginetest
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Versions are the releases that the id rules are compared with.
+var Versions = []string{"6.2.5", "7.4.4", "8.4.2", "9.2.0"}
+
+var installing sync.Mutex
+
+// Python returns the interpreter of a virtual environment with a release of
+// pytest, made on first use in the user's cache folder and kept.
+func Python(t testing.TB, version string) string {
+	t.Helper()
+	installing.Lock()
+	defer installing.Unlock()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(cache, "dx-py-tests", "pytest-"+version)
+	python := filepath.Join(dir, "bin", "python")
+	done := filepath.Join(dir, "done")
+	if _, err := os.Stat(done); err == nil {
+		return python
+	}
+	// Several test binaries run at once: make it elsewhere, rename it. A
+	// virtual environment's interpreter works from anywhere.
+	tmp, err := os.MkdirTemp(mkdir(t, filepath.Join(cache, "dx-py-tests")), "making-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(tmp)
+	run(t, "python3", "-m", "venv", tmp)
+	run(t, filepath.Join(tmp, "bin", "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", "pytest=="+version)
+	if err := os.WriteFile(filepath.Join(tmp, "done"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		if _, e := os.Stat(done); e != nil { // not because another was faster
+			t.Fatal(err)
+		}
+	}
+	return python
+}
+
+func mkdir(t testing.TB, dir string) string {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func run(t testing.TB, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+}
+
+// Collected is one test as pytest lists it.
+type Collected struct {
+	ID   string
+	Line int // 1-based, 0 for none
+}
+
+// plugin prints what pytest collected, behind a line that nothing else prints.
+const plugin = `
+import json, sys
+def pytest_collection_finish(session):
+    rows = [[i.nodeid, (i.location[1] or 0) + 1] for i in session.items]
+    sys.__stdout__.write("\n@@collected@@" + json.dumps(rows) + "\n")
+    sys.__stdout__.flush()
+`
+
+// Collect runs pytest --collect-only in a folder, as its console script does.
+func Collect(t testing.TB, python, dir string, args ...string) []Collected {
+	t.Helper()
+	p := t.TempDir()
+	if err := os.WriteFile(filepath.Join(p, "dx_collected.py"), []byte(plugin), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code := "import sys; sys.path[0] = sys.argv.pop(1); import pytest; sys.exit(pytest.console_main())"
+	cmd := exec.Command(python, append([]string{"-c", code, p, "-p", "dx_collected", "--collect-only", "-q", "-p", "no:cacheprovider"}, args...)...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	out, err := cmd.CombinedOutput()
+	const mark = "\n@@collected@@"
+	at := strings.LastIndex(string(out), mark)
+	if at < 0 {
+		t.Fatalf("pytest collected nothing: %v\n%s", err, out)
+	}
+	var rows [][2]any
+	line := string(out[at+len(mark):])
+	if err := json.NewDecoder(strings.NewReader(line)).Decode(&rows); err != nil {
+		t.Fatalf("%v in %q", err, line)
+	}
+	var list []Collected
+	for _, r := range rows {
+		list = append(list, Collected{r[0].(string), int(r[1].(float64))})
+	}
+	return list
+}

@@ -1,0 +1,230 @@
+// Package workspace holds what is known of a project: unsaved buffers, files,
+// settings. Everything that can change an answer enters by Apply; what comes
+// out is an immutable Snapshot.
+package workspace
+
+import (
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/discover"
+	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/pyenv"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
+)
+
+// Settings say where and how to look. The zero value is good for a Dir.
+type Settings struct {
+	Dir      string            // working directory, absolute
+	Args     []string          // pytest's command line
+	Python   string            // interpreter that the user named
+	Env      map[string]string // the environment of the session
+	StateDir string            // where the index lives; "" for none
+	Verify   bool              // hash every file instead of trusting its stat data
+}
+
+// Update is one change to a Workspace.
+type Update struct {
+	Files    []file.Change
+	Settings *Settings // nil: as they are
+	Disk     bool      // files on disk may have changed
+}
+
+// Workspace is safe for concurrent use. Close it.
+type Workspace struct {
+	mu       sync.Mutex
+	settings Settings
+	overlays map[string]*overlay
+	current  *Snapshot
+	cache    *cache // of a process that stays
+	conf     *configured
+}
+
+// New returns a Workspace without buffers.
+func New(s Settings) *Workspace {
+	return &Workspace{settings: s, overlays: map[string]*overlay{}, cache: newCache()}
+}
+
+// Apply takes a change in and returns the Snapshot behind it: the same
+// pointer when nothing changed.
+func (w *Workspace) Apply(u Update) *Snapshot {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	changed := w.current == nil || u.Disk
+	if u.Settings != nil {
+		w.settings = *u.Settings
+		changed = true
+	}
+	if len(u.Files) > 0 {
+		next := make(map[string]*overlay, len(w.overlays)+1)
+		for p, o := range w.overlays {
+			next[p] = o
+		}
+		for _, c := range u.Files {
+			changed = change(next, c) || changed
+		}
+		w.overlays = next
+	}
+	if w.conf == nil || u.Disk || u.Settings != nil {
+		w.conf = &configured{}
+	}
+	if changed {
+		w.current = &Snapshot{settings: w.settings, overlays: w.overlays, cache: w.cache, conf: w.conf}
+	}
+	return w.current
+}
+
+// Close frees the trees of open buffers.
+func (w *Workspace) Close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, o := range w.overlays {
+		o.buffer.close()
+	}
+	w.overlays = nil
+}
+
+// Snapshot is the state of a project at one moment. It is immutable; what it
+// derives is computed once, when asked for.
+type Snapshot struct {
+	settings Settings
+	overlays map[string]*overlay
+	cache    *cache
+	conf     *configured
+
+	once  sync.Once
+	cfg   *config.Config
+	env   *pyenv.Env
+	suite *discover.Suite
+	err   error
+	stats Stats
+	views sync.Map // path -> *viewOnce
+	key   string   // under which the Suite is remembered
+}
+
+// Stats says what a Snapshot cost.
+type Stats struct {
+	Read    int64 // source files read from disk
+	Indexed int64 // modules taken from the index
+	// Recalled says that nothing had changed and the Suite is the remembered
+	// one.
+	Recalled bool
+	Total    time.Duration
+}
+
+// Suite returns the list of tests. The error is a *config.UsageError, or says
+// why the named interpreter cannot be used.
+func (s *Snapshot) Suite() (*discover.Suite, error) {
+	s.once.Do(s.compute)
+	return s.suite, s.err
+}
+
+// Config returns the configuration, nil when there is none to use.
+func (s *Snapshot) Config() *config.Config {
+	s.once.Do(s.compute)
+	return s.cfg
+}
+
+// Env returns the interpreter's environment.
+func (s *Snapshot) Env() *pyenv.Env {
+	s.once.Do(s.compute)
+	return s.env
+}
+
+// Stats returns what computing the Suite cost.
+func (s *Snapshot) Stats() Stats {
+	s.once.Do(s.compute)
+	return s.stats
+}
+
+// configured is the configuration and environment of the Snapshots between two
+// changes of the disk or the settings.
+type configured struct {
+	once sync.Once
+	cfg  *config.Config
+	env  *pyenv.Env
+	err  error
+}
+
+func (s *Snapshot) configure() (*config.Config, *pyenv.Env, error) {
+	s.conf.once.Do(func() { s.conf.cfg, s.conf.env, s.conf.err = s.settings.configure() })
+	return s.conf.cfg, s.conf.env, s.conf.err
+}
+
+// configure determines configuration and environment.
+func (st *Settings) configure() (*config.Config, *pyenv.Env, error) {
+	in := config.Input{
+		Dir: st.Dir, Args: st.Args, AddOpts: st.Env["PYTEST_ADDOPTS"], Plugins: st.Env["PYTEST_PLUGINS"],
+		NoAutoload: st.Env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] != "",
+	}
+	// The rootdir decides where .venv is looked for, the interpreter's pytest
+	// how the rootdir is found: the newest rules first, the right ones then.
+	cfg, err := config.Load(in, pytest.Newest)
+	root := st.Dir
+	if err == nil {
+		root = cfg.Root
+	}
+	env, envErr := pyenv.Find(pyenv.Input{Python: st.Python, Root: root, Env: st.Env})
+	if envErr != nil {
+		return nil, nil, envErr
+	}
+	if env.HasPytest && env.Pytest != pytest.Newest {
+		cfg, err = config.Load(in, env.Pytest)
+	}
+	if err == nil {
+		err = discover.Check(cfg)
+	}
+	return cfg, env, err
+}
+
+func (s *Snapshot) compute() {
+	began := time.Now()
+	st := s.settings
+	cfg, env, err := s.configure()
+	if s.cfg, s.env, s.err = cfg, env, err; err != nil {
+		return
+	}
+	key := ""
+	if st.StateDir != "" && !st.Verify && len(s.overlays) == 0 {
+		key = suiteKey(cfg, env)
+		if s.suite = recall(st.StateDir, cfg.Root, key); s.suite != nil {
+			s.stats = Stats{Recalled: true, Total: time.Since(began)}
+			return
+		}
+	}
+	s.key = key
+	if !s.discover(st.StateDir, began) {
+		s.discover("", began) // the mapped index went away under our feet
+	}
+	s.stats.Total = time.Since(began)
+}
+
+// discover makes the Suite with the help of an index; false when its memory
+// turned out to be gone.
+func (s *Snapshot) discover(stateDir string, began time.Time) (ok bool) {
+	ix := openIndex(stateDir, s.cfg.Root, s.settings.Verify)
+	defer ix.close()
+	func() {
+		defer ix.guard(debug.SetPanicOnFault(true))
+		fs := newFiles(s.overlays, ix, s.cache, began.UnixNano())
+		defer fs.ahead.Wait()
+		s.suite, s.err = discover.Discover(discover.Input{Config: s.cfg, Env: s.env, Source: fs, Exprs: s.cache.exprs})
+		fs.ahead.Wait()
+		s.stats = Stats{Read: fs.reads.Load(), Indexed: ix.hits.Load()}
+		if s.err == nil {
+			var saving sync.WaitGroup
+			saving.Add(1)
+			go func() { // what is written belongs to us: no mapped memory, no fault
+				defer saving.Done()
+				if s.key != "" && stateDir != "" {
+					fs.remember(stateDir, s.cfg.Root, s.key, s.suite)
+				}
+			}()
+			ix.save()
+			saving.Wait()
+		}
+	}()
+	return !ix.broken.Load()
+}

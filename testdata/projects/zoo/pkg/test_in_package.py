@@ -1,0 +1,9 @@
+from .shared import SharedTests
+
+
+class TestRelative(SharedTests):
+    pass
+
+
+def test_in_package(named):
+    pass

@@ -1,0 +1,6 @@
+def test_auto():
+    pass
+
+
+def test_override(base):
+    pass

@@ -1,0 +1,6 @@
+def test_suffix_pattern():
+    pass
+
+
+def helper_test():
+    pass
