@@ -1,0 +1,299 @@
+// Package lsptest is a fake editor: it speaks LSP to a server over pipes, as
+// an editor would, and keeps its own copy of each buffer to compare with.
+package lsptest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/textproto"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"unicode/utf16"
+
+	"github.com/dx-py/dx-py-ls/lsp/server"
+)
+
+// Editor is one connection. Its methods fail the test when the server does
+// not answer as the protocol says.
+type Editor struct {
+	t   testing.TB
+	dir string
+	in  io.WriteCloser
+
+	mu      sync.Mutex
+	wait    map[int]chan reply
+	next    int
+	texts   map[string]string // what the editor shows, by file name
+	version map[string]int
+	diags   map[string]diagnostics
+	changed chan struct{} // closed and replaced when diagnostics come
+	err     error
+	done    chan struct{}
+	served  chan error
+}
+
+type reply struct {
+	Result json.RawMessage `json:"result"`
+	Error  *struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	} `json:"error"`
+}
+
+type diagnostics struct {
+	version  int
+	messages []string
+}
+
+// Start runs a server for a folder and initializes it.
+func Start(t testing.TB, dir string, opts server.Options) *Editor {
+	t.Helper()
+	toServer, in := io.Pipe()
+	out, fromServer := io.Pipe()
+	e := &Editor{
+		t: t, dir: dir, in: in, wait: map[int]chan reply{}, texts: map[string]string{}, version: map[string]int{},
+		diags: map[string]diagnostics{}, changed: make(chan struct{}), done: make(chan struct{}), served: make(chan error, 1),
+	}
+	go func() {
+		err := server.Serve(context.Background(), toServer, fromServer, opts)
+		fromServer.Close() // as the end of a process would
+		toServer.Close()
+		e.served <- err
+	}()
+	go e.read(out)
+	e.Call("initialize", map[string]any{
+		"processId": nil, "rootUri": "file://" + dir, "capabilities": map[string]any{},
+		"workspaceFolders": []any{map[string]any{"uri": "file://" + dir, "name": "test"}},
+	}, nil)
+	e.Notify("initialized", map[string]any{})
+	t.Cleanup(e.stop)
+	return e
+}
+
+func (e *Editor) stop() {
+	e.Call("shutdown", nil, nil)
+	e.Notify("exit", nil)
+	if err := <-e.served; err != nil {
+		e.t.Errorf("the server ended with %v", err)
+	}
+	e.in.Close()
+	<-e.done
+}
+
+func (e *Editor) write(msg map[string]any) {
+	msg["jsonrpc"] = "2.0"
+	b, err := json.Marshal(msg)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.Raw(fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(b), b))
+}
+
+// Raw sends bytes as they are.
+func (e *Editor) Raw(s string) {
+	if _, err := io.WriteString(e.in, s); err != nil {
+		e.t.Errorf("writing to the server: %v", err)
+	}
+}
+
+// Notify sends a notification.
+func (e *Editor) Notify(method string, params any) {
+	msg := map[string]any{"method": method}
+	if params != nil {
+		msg["params"] = params
+	}
+	e.write(msg)
+}
+
+// Try sends a request and returns the error of its reply.
+func (e *Editor) Try(method string, params, result any) error {
+	e.mu.Lock()
+	e.next++
+	id := e.next
+	ch := make(chan reply, 1)
+	e.wait[id] = ch
+	e.mu.Unlock()
+	msg := map[string]any{"id": id, "method": method}
+	if params != nil {
+		msg["params"] = params
+	}
+	e.write(msg)
+	select {
+	case r := <-ch:
+		if r.Error != nil {
+			return fmt.Errorf("%s: %d %s", method, r.Error.Code, r.Error.Message)
+		}
+		if result != nil {
+			return json.Unmarshal(r.Result, result)
+		}
+		return nil
+	case <-e.done:
+		return fmt.Errorf("%s: the connection broke: %w", method, e.err)
+	}
+}
+
+// Call is Try for requests that must succeed.
+func (e *Editor) Call(method string, params, result any) {
+	e.t.Helper()
+	if err := e.Try(method, params, result); err != nil {
+		e.t.Error(err)
+	}
+}
+
+func (e *Editor) read(out io.Reader) {
+	defer close(e.done)
+	r := bufio.NewReader(out)
+	for {
+		h, err := textproto.NewReader(r).ReadMIMEHeader()
+		if err != nil {
+			e.err = err
+			return
+		}
+		n, err := strconv.Atoi(h.Get("Content-Length"))
+		if err != nil {
+			e.err = err
+			return
+		}
+		body := make([]byte, n)
+		if _, err := io.ReadFull(r, body); err != nil {
+			e.err = err
+			return
+		}
+		e.message(body)
+	}
+}
+
+func (e *Editor) message(body []byte) {
+	var m struct {
+		ID     *int   `json:"id"`
+		Method string `json:"method"`
+		Params struct {
+			URI         string
+			Version     int
+			Diagnostics []struct{ Message string }
+		} `json:"params"`
+		reply
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		e.t.Errorf("the server sent %q: %v", body, err)
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case m.Method == "textDocument/publishDiagnostics":
+		d := diagnostics{version: m.Params.Version}
+		for _, x := range m.Params.Diagnostics {
+			d.messages = append(d.messages, x.Message)
+		}
+		e.diags[filepath.Base(m.Params.URI)] = d
+		close(e.changed)
+		e.changed = make(chan struct{})
+	case m.Method == "" && m.ID != nil:
+		if ch := e.wait[*m.ID]; ch != nil {
+			ch <- m.reply
+			delete(e.wait, *m.ID)
+		}
+	}
+}
+
+func (e *Editor) doc(name string) map[string]any {
+	return map[string]any{"uri": "file://" + filepath.Join(e.dir, name)}
+}
+
+// Open opens a buffer.
+func (e *Editor) Open(name, text string) {
+	d := e.doc(name)
+	d["languageId"], d["version"], d["text"] = "python", 1, text
+	e.texts[name], e.version[name] = text, 1
+	e.Notify("textDocument/didOpen", map[string]any{"textDocument": d})
+}
+
+// Text is what the editor shows.
+func (e *Editor) Text(name string) string { return e.texts[name] }
+
+// Change replaces the bytes [from, to) of a buffer.
+func (e *Editor) Change(name string, from, to int, text string) {
+	old := e.texts[name]
+	e.version[name]++
+	d := e.doc(name)
+	d["version"] = e.version[name]
+	e.Notify("textDocument/didChange", map[string]any{
+		"textDocument": d,
+		"contentChanges": []any{map[string]any{
+			"range": map[string]any{"start": position(old, from), "end": position(old, to)}, "text": text,
+		}},
+	})
+	e.texts[name] = old[:from] + text + old[to:]
+}
+
+// position is the LSP position of a byte offset, in UTF-16.
+func position(text string, at int) map[string]any {
+	line, start := 0, 0
+	for i := 0; i < at; i++ {
+		if text[i] == '\n' {
+			line, start = line+1, i+1
+		}
+	}
+	return map[string]any{"line": line, "character": len(utf16.Encode([]rune(text[start:at])))}
+}
+
+// CloseFile closes a buffer.
+func (e *Editor) CloseFile(name string) {
+	e.Notify("textDocument/didClose", map[string]any{"textDocument": e.doc(name)})
+	delete(e.texts, name)
+}
+
+// Lenses returns the lenses of a buffer as "LINE: TITLE", lines from 1.
+func (e *Editor) Lenses(name string) []string {
+	e.t.Helper()
+	var ls []struct {
+		Range   struct{ Start struct{ Line int } }
+		Command struct{ Title string }
+	}
+	e.Call("textDocument/codeLens", map[string]any{"textDocument": e.doc(name)}, &ls)
+	out := []string{}
+	for _, l := range ls {
+		out = append(out, fmt.Sprintf("%d: %s", l.Range.Start.Line+1, l.Command.Title))
+	}
+	return out
+}
+
+// Symbol is one document symbol.
+type Symbol struct {
+	Name     string
+	Detail   string
+	Children []Symbol
+}
+
+// Symbols returns the symbols of a buffer.
+func (e *Editor) Symbols(name string) []Symbol {
+	e.t.Helper()
+	var out []Symbol
+	e.Call("textDocument/documentSymbol", map[string]any{"textDocument": e.doc(name)}, &out)
+	return out
+}
+
+// AfterProblems waits until want holds of the problems that the server has
+// published for a buffer. It ends with the test's own deadline.
+func (e *Editor) AfterProblems(name string, want func(messages []string) bool) []string {
+	e.t.Helper()
+	for {
+		e.mu.Lock()
+		d, changed := e.diags[name], e.changed
+		e.mu.Unlock()
+		if want(d.messages) {
+			return d.messages
+		}
+		select {
+		case <-changed:
+		case <-e.done:
+			e.t.Fatalf("the connection broke: %v", e.err)
+		}
+	}
+}

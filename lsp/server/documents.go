@@ -1,0 +1,117 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"go.lsp.dev/protocol"
+	"go.lsp.dev/uri"
+
+	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/workspace"
+)
+
+// document is an open buffer. Its text is never changed in place: Snapshots
+// hold it.
+type document struct {
+	uri     uri.URI
+	path    string
+	version int32
+	text    []byte
+}
+
+// DidOpen takes a buffer over from the client.
+func (s *server) DidOpen(_ context.Context, p *protocol.DidOpenTextDocumentParams) error {
+	path, ok := pathOf(p.TextDocument.URI)
+	if !ok {
+		return nil
+	}
+	s.set(&document{
+		uri: uri.URI(bytes.Clone([]byte(p.TextDocument.URI))), path: path, version: p.TextDocument.Version, text: []byte(p.TextDocument.Text),
+	})
+	return nil
+}
+
+// DidChange applies edits in their order.
+func (s *server) DidChange(_ context.Context, p *protocol.DidChangeTextDocumentParams) error {
+	path, ok := pathOf(p.TextDocument.URI)
+	if !ok {
+		return nil
+	}
+	s.mu.Lock()
+	old := s.docs[path]
+	s.mu.Unlock()
+	if old == nil {
+		return fmt.Errorf("change of %s, which is not open", path)
+	}
+	text := old.text
+	for _, c := range p.ContentChanges {
+		switch c := c.(type) {
+		case *protocol.TextDocumentContentChangeWholeDocument:
+			text = []byte(c.Text)
+		case *protocol.TextDocumentContentChangePartial:
+			next, err := s.splice(text, c)
+			if err != nil {
+				return fmt.Errorf("change of %s: %w", path, err)
+			}
+			text = next
+		}
+	}
+	s.set(&document{uri: old.uri, path: path, version: p.TextDocument.Version, text: text})
+	return nil
+}
+
+// splice returns the text behind one edit.
+func (s *server) splice(text []byte, c *protocol.TextDocumentContentChangePartial) ([]byte, error) {
+	from, err := s.offset(text, c.Range.Start)
+	if err != nil {
+		return nil, err
+	}
+	to, err := s.offset(text, c.Range.End)
+	if err != nil {
+		return nil, err
+	}
+	if to < from {
+		return nil, fmt.Errorf("the range ends before it begins")
+	}
+	next := make([]byte, 0, len(text)-(to-from)+len(c.Text))
+	next = append(append(append(next, text[:from]...), c.Text...), text[to:]...)
+	return next, nil
+}
+
+// set makes a document the current one and hands its text to the workspace.
+func (s *server) set(d *document) {
+	s.mu.Lock()
+	s.docs[d.path] = d
+	s.workspaceOf(d.path).Apply(workspace.Update{Files: []file.Change{{Path: d.path, Text: nonNil(d.text), Version: d.version}}})
+	s.mu.Unlock()
+	s.due()
+}
+
+// nonNil keeps an empty buffer apart from no buffer.
+func nonNil(text []byte) []byte {
+	if text == nil {
+		return []byte{}
+	}
+	return text
+}
+
+// DidClose gives a buffer back: the file on disk counts again.
+func (s *server) DidClose(ctx context.Context, p *protocol.DidCloseTextDocumentParams) error {
+	path, ok := pathOf(p.TextDocument.URI)
+	if !ok {
+		return nil
+	}
+	s.mu.Lock()
+	d := s.docs[path]
+	if d != nil {
+		delete(s.docs, path)
+		s.workspaceOf(path).Apply(workspace.Update{Files: []file.Change{{Path: path}}})
+	}
+	s.mu.Unlock()
+	if d == nil {
+		return fmt.Errorf("close of %s, which is not open", path)
+	}
+	return s.client.PublishDiagnostics(ctx, &protocol.PublishDiagnosticsParams{URI: d.uri, Diagnostics: []protocol.Diagnostic{}})
+}

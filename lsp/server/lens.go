@@ -1,0 +1,121 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"go.lsp.dev/protocol"
+
+	"github.com/dx-py/dx-py-ls/engine/pytest"
+	"github.com/dx-py/dx-py-ls/engine/workspace"
+)
+
+// CodeLens shows what is found at each test, class and file: until tests can
+// be run from here, how many cases there are.
+func (s *server) CodeLens(_ context.Context, p *protocol.CodeLensParams) ([]protocol.CodeLens, error) {
+	path, ok := pathOf(p.TextDocument.URI)
+	if !ok {
+		return []protocol.CodeLens{}, nil
+	}
+	v, doc, err := s.view(path)
+	if err != nil || doc == nil {
+		return []protocol.CodeLens{}, nil // no configuration to use, or closed meanwhile: nothing to show
+	}
+	return s.lenses(v, newLines(v.Text)), nil
+}
+
+// spot is a place that gets one lens.
+type spot struct {
+	row, col uint32
+	n        int // length of the name
+	cases    int
+	reason   pytest.Reason
+	class    bool
+}
+
+func (s *server) lenses(v *workspace.View, l *lines) []protocol.CodeLens {
+	out := []protocol.CodeLens{}
+	if len(v.Items) == 0 {
+		return out
+	}
+	add := func(r protocol.Range, title string) {
+		out = append(out, protocol.CodeLens{Range: r, Command: protocol.Command{Title: title}})
+	}
+	add(s.span(l, 0, 0, 0), total(v.Items))
+	for _, sp := range spots(v) {
+		add(s.span(l, sp.row, sp.col, sp.n), sp.title())
+	}
+	return out
+}
+
+// total is the lens of a file.
+func total(items []*pytest.Item) string {
+	bare := 0
+	for _, it := range items {
+		if !it.Exact() {
+			bare++
+		}
+	}
+	t := count(len(items), "test")
+	if bare > 0 {
+		t += fmt.Sprintf(" · %d with cases known at run time", bare)
+	}
+	return t
+}
+
+func count(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+func (sp spot) title() string {
+	switch {
+	case sp.class:
+		return count(sp.cases, "test")
+	case sp.reason == pytest.Conditional:
+		return "test, if its condition holds"
+	case sp.reason != pytest.Exact:
+		return "cases known at run time (" + string(sp.reason) + ")"
+	case sp.cases > 1:
+		return fmt.Sprintf("%d cases", sp.cases)
+	}
+	return "test"
+}
+
+// spots returns the functions and classes of a view that have tests, in the
+// order of their rows. Tests that a class inherits from another file count
+// for the class.
+func spots(v *workspace.View) []spot {
+	byRow := map[uint32]*spot{}
+	var rows []uint32
+	for _, it := range v.Items {
+		if it.Source != v.Path || it.Kind == pytest.Doctest {
+			continue
+		}
+		sp := byRow[it.Head]
+		if sp == nil {
+			sp = &spot{row: it.Head - 1, col: it.Col, n: len(nameOf(it)), reason: it.Reason}
+			byRow[it.Head] = sp
+			rows = append(rows, it.Head)
+		}
+		sp.cases++
+	}
+	classes := classSpots(v)
+	out := make([]spot, 0, len(rows)+len(classes))
+	out = append(out, classes...)
+	for _, r := range rows {
+		out = append(out, *byRow[r])
+	}
+	sortSpots(out)
+	return out
+}
+
+func nameOf(it *pytest.Item) string {
+	names := pytest.ParseID(it.ID).Names
+	if len(names) == 0 {
+		return ""
+	}
+	return names[len(names)-1]
+}
