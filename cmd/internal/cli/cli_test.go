@@ -1,0 +1,29 @@
+package cli_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/dx-py/dx-py-ls/cmd/internal/cli"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"dx-py": func() { os.Exit(cli.Main(append([]string{"dx-py"}, os.Args[1:]...), os.Stdin, os.Stdout, os.Stderr)) },
+		"dx-py-ls": func() {
+			os.Exit(cli.Main(append([]string{"dx-py-ls"}, os.Args[1:]...), os.Stdin, os.Stdout, os.Stderr))
+		},
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "../../../testdata/cli",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("DX_PY_STATE_DIR", e.WorkDir+"/.state")
+			return nil
+		},
+	})
+}

@@ -1,0 +1,170 @@
+// Package cli is the command line: `dx-py-ls --cli COMMAND`, or the binary
+// called as `dx-py`. Without --cli the binary is the language server.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/pyenv"
+	"github.com/dx-py/dx-py-ls/lsp/server"
+)
+
+// Version is the version of the program.
+const Version = "0.1.0"
+
+// Exit statuses, as pytest's where it has one.
+const (
+	exitOK       = 0
+	exitProblems = 1
+	exitInternal = 3
+	exitUsage    = 4
+	exitNoTests  = 5
+)
+
+// program is one invocation.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	dir            string
+	env            map[string]string
+	status         int
+}
+
+// Main runs the program and returns its exit status.
+func Main(argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, env: environment(os.Environ())}
+	dir, err := os.Getwd()
+	if err != nil {
+		fmt.Fprintf(stderr, "error: the working directory cannot be read: %v\n", err)
+		return exitUsage
+	}
+	p.dir = dir
+	args := argv[1:]
+	name := strings.TrimSuffix(filepath.Base(argv[0]), ".exe")
+	cli := name == "dx-py"
+	if !cli && len(args) > 0 && args[0] == "--cli" {
+		cli, args = true, args[1:]
+	}
+	if !cli {
+		return p.serve(args)
+	}
+	root := p.root(name)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.Execute(); err != nil {
+		return p.fail(err)
+	}
+	return p.status
+}
+
+func environment(list []string) map[string]string {
+	env := make(map[string]string, len(list))
+	for _, kv := range list {
+		k, v, _ := strings.Cut(kv, "=")
+		env[k] = v
+	}
+	return env
+}
+
+// fail prints an error and returns the exit status that stands for it.
+func (p *program) fail(err error) int {
+	var usage *config.UsageError
+	switch {
+	case errors.As(err, &usage):
+		fmt.Fprintf(p.stderr, "ERROR: %s\n", usage.Message)
+	case errors.Is(err, pyenv.ErrNone):
+		fmt.Fprintf(p.stderr, "error: %v\nName a Python 3.8 or newer with --python, or make a virtual environment in .venv.\n", err)
+	default:
+		fmt.Fprintf(p.stderr, "error: %v\nSee --help.\n", err)
+	}
+	return exitUsage
+}
+
+// serve is the language server on standard input and output.
+func (p *program) serve(args []string) int {
+	for _, a := range args {
+		switch a {
+		case "--stdio":
+		case "--version":
+			fmt.Fprintln(p.stdout, "dx-py-ls", Version)
+			return exitOK
+		case "-h", "--help":
+			fmt.Fprint(p.stdout, serverHelp)
+			return exitOK
+		default:
+			fmt.Fprintf(p.stderr, "error: unknown argument %q\n\n%s", a, serverHelp)
+			return exitUsage
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	debug.SetGCPercent(server.GCPercent)
+	opts := server.Options{Version: Version, Env: p.env, StateDir: p.stateDir("")}
+	if err := server.Serve(ctx, p.stdin, p.stdout, opts); err != nil {
+		fmt.Fprintf(p.stderr, "error: %v\n", err)
+		return exitProblems
+	}
+	return exitOK
+}
+
+const serverHelp = `dx-py-ls is a language server and test engine for Python.
+
+  dx-py-ls [--stdio]        the language server, on standard input and output
+  dx-py-ls --cli COMMAND    the command line; dx-py-ls --cli --help lists the commands
+  dx-py-ls --version
+
+Called as dx-py it is the command line without --cli.
+`
+
+func (p *program) root(name string) *cobra.Command {
+	use := "dx-py-ls --cli"
+	if name == "dx-py" {
+		use = "dx-py"
+	}
+	root := &cobra.Command{
+		Use:           use,
+		Short:         "Tests of Python projects, found and run fast, with pytest's own answers",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       Version,
+	}
+	root.AddCommand(p.discoverCommand(use))
+	return root
+}
+
+// stateDir returns where the state lives: what the user named, else the
+// user's cache folder; "" when there is none.
+func (p *program) stateDir(named string) string {
+	switch {
+	case named != "":
+		return absolute(p.dir, named)
+	case p.env["DX_PY_STATE_DIR"] != "":
+		return absolute(p.dir, p.env["DX_PY_STATE_DIR"])
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(cache, "dx-py")
+}
+
+func absolute(dir, p string) string {
+	if filepath.IsAbs(p) {
+		return filepath.Clean(p)
+	}
+	return filepath.Join(dir, p)
+}
