@@ -119,21 +119,8 @@ func typeChecking(line []byte) bool {
 
 // bodyDoc skips a docstring that is all of its line, and notes its examples.
 func (o *outline) bodyDoc(p int, i uint32) int {
-	row, doubt := o.row, o.doubt
-	q := p
-	for q < len(o.src) && q < p+2 && stringPrefix(o.src[q]) {
-		q++
-	}
-	if q >= len(o.src) || o.src[q] != '"' && o.src[q] != '\'' {
-		return -1
-	}
-	e := o.str(q, o.fprefix(q))
-	at := o.blanks(e)
-	if !o.atEOL(at) {
-		o.row, o.doubt = row, doubt
-		return -1
-	}
-	if plainPrefix(o.src[p:q]) && hasExample(o.src[q:e][quotes(o.src[q:e]):]) {
+	at, examples := o.onlyString(p)
+	if examples {
 		o.b.stmts[i].Flags |= Doctest
 	}
 	return at

@@ -38,23 +38,11 @@ func (o *outline) lineEnd(p int) {
 }
 
 // docstring skips a statement that is nothing but a string, and returns where
-// it ends; -1 when p holds something else.
+// it ends; -1 when p holds something else. A first statement's examples are
+// noted at the block, or module, that it documents.
 func (o *outline) docstring(p int, first bool) int {
-	row, doubt := o.row, o.doubt
-	q := p
-	for q < len(o.src) && q < p+2 && stringPrefix(o.src[q]) {
-		q++
-	}
-	if q >= len(o.src) || o.src[q] != '"' && o.src[q] != '\'' {
-		return -1
-	}
-	e := o.str(q, o.fprefix(q))
-	at := o.blanks(e)
-	if !o.atEOL(at) {
-		o.row, o.doubt = row, doubt
-		return -1
-	}
-	if first && plainPrefix(o.src[p:q]) && hasExample(o.src[q:e][quotes(o.src[q:e]):]) {
+	at, examples := o.onlyString(p)
+	if at >= 0 && first && examples {
 		if k := len(o.blocks); k > 0 {
 			o.b.stmts[o.blocks[k-1].stmt].Flags |= Doctest
 		} else {
@@ -62,6 +50,27 @@ func (o *outline) docstring(p int, first bool) int {
 		}
 	}
 	return at
+}
+
+// onlyString skips a string that is all of its statement and returns where it
+// ends, -1 when p holds something else, and whether a docstring made of it has
+// examples.
+func (o *outline) onlyString(p int) (at int, examples bool) {
+	row, doubt := o.row, o.doubt
+	q := p
+	for q < len(o.src) && q < p+2 && stringPrefix(o.src[q]) {
+		q++
+	}
+	if q >= len(o.src) || o.src[q] != '"' && o.src[q] != '\'' {
+		return -1, false
+	}
+	e := o.str(q, o.fprefix(q))
+	at = o.blanks(e)
+	if !o.atEOL(at) {
+		o.row, o.doubt = row, doubt
+		return -1, false
+	}
+	return at, plainPrefix(o.src[p:q]) && hasExample(o.src[q:e][quotes(o.src[q:e]):])
 }
 
 func stringPrefix(c byte) bool {
