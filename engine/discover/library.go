@@ -46,7 +46,7 @@ var opaqueClasses = words(`datetime.date datetime.datetime datetime.time datetim
 	threading.Event threading.Lock array.array zoneinfo.ZoneInfo collections.UserDict collections.UserList itertools.count
 	itertools.cycle`)
 
-// classes are further classes of the library, good as bases and for their name.
+// libraryClasses are good as bases and for their name; their instances are not known.
 var libraryClasses = words(`unittest.TestCase unittest.case.TestCase unittest.IsolatedAsyncioTestCase unittest.async_case.IsolatedAsyncioTestCase
 	unittest.FunctionTestCase abc.ABC typing.Generic typing.Protocol typing_extensions.Protocol typing.NamedTuple typing.TypedDict
 	enum.Enum enum.IntEnum enum.Flag enum.IntFlag enum.StrEnum enum.EnumMeta enum.EnumType abc.ABCMeta datetime.tzinfo
@@ -211,8 +211,12 @@ func (s *symbol) names() []string {
 	return strings.Fields("Any Callable Dict List Optional Tuple Union Iterable Iterator TYPE_CHECKING Generic TypeVar NamedTuple cast overload Type Set Mapping Sequence")
 }
 
+// mutators are the functions of library that change an argument.
+var mutators = words(`random.shuffle operator.setitem operator.delitem operator.iadd operator.iconcat operator.ior operator.iand
+	operator.isub operator.ixor operator.imul`)
+
 // pure reports whether calling it changes none of its arguments.
-func (s *symbol) pure() bool { return true }
+func (s *symbol) pure() bool { return !mutators[s.path] }
 
 // mark is a pytest mark, with what it was called with.
 type mark struct {

@@ -146,7 +146,7 @@ func (w *world) fileSystem(name string, args []pyeval.Value) pyeval.Value {
 		for i, e := range es {
 			out[i] = pyeval.Str(e.Name)
 		}
-		return &pyeval.List{Items: out} // in another order than Python's: callers that care sort
+		return &pyeval.Set{Items: out} // like a set's, the order is the system's
 	case "os.path.isdir":
 		return pyeval.Bool(w.kindOf(p) == file.Dir)
 	case "os.path.isfile":

@@ -126,7 +126,6 @@ func (c *collector) calls(f *function, marks []mark, args, usefixtures []string)
 		names    []string
 		force    bool
 		indirect map[string]bool
-		all      bool
 	}
 	ps := make([]parsed, len(marks))
 	inMark := map[string]bool{}
@@ -136,11 +135,11 @@ func (c *collector) calls(f *function, marks []mark, args, usefixtures []string)
 		if !ok {
 			return nil, pytest.Values
 		}
-		ind, all, ok := indirect(m.kwargs["indirect"], names)
+		ind, ok := indirect(m.kwargs["indirect"], names)
 		if !ok {
 			return nil, pytest.Values
 		}
-		ps[i] = parsed{names, force, ind, all}
+		ps[i] = parsed{names, force, ind}
 		for _, n := range names {
 			inMark[n] = true
 			if !ind[n] && (w.version.AtLeast(9, 1) || len(ind) == 0) {
@@ -247,19 +246,19 @@ func (w *world) argnames(v pyeval.Value) (names []string, force, ok bool) {
 	return names, false, true
 }
 
-// indirect reads indirect=; all says that every name is.
-func indirect(v pyeval.Value, names []string) (set map[string]bool, all, ok bool) {
+// indirect reads indirect=: the names that go through a fixture.
+func indirect(v pyeval.Value, names []string) (set map[string]bool, ok bool) {
 	set = map[string]bool{}
 	switch v := v.(type) {
 	case nil:
-		return set, false, true
+		return set, true
 	case pyeval.Bool:
 		if v {
 			for _, n := range names {
 				set[n] = true
 			}
 		}
-		return set, bool(v), true
+		return set, true
 	}
 	items, ok := pyeval.Iterate(v)
 	for _, x := range items {
@@ -267,7 +266,7 @@ func indirect(v pyeval.Value, names []string) (set map[string]bool, all, ok bool
 		ok = ok && is
 		set[string(s)] = true
 	}
-	return set, len(set) == len(names), ok
+	return set, ok
 }
 
 // scopeOf is the scope of a parametrize call: given, or the narrowest of the

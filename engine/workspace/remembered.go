@@ -94,7 +94,8 @@ func suffixOf(own bool) string {
 	return "/" // no name ends so
 }
 
-// under reports whether a folder is part of the project.
+// under reports whether a folder is listed file by file: what is installed
+// changes by whole distributions, which the folder's own times show.
 func under(root, p string) bool {
 	_, in := file.Rel(root, p)
 	return in && !strings.Contains(p, "/site-packages")

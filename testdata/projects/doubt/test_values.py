@@ -96,3 +96,19 @@ class TestNoInit:
 with pytest.raises(ZeroDivisionError):
     1 / 0
     def test_suppressed(): pass
+import random, operator
+SH = [1, 2, 3, 4, 5, 6, 7, 8]
+random.Random(3)
+random.seed(3)
+random.shuffle(SH)
+@pytest.mark.parametrize("a", SH)
+def test_shuffled(a): pass
+OP = [1]
+operator.iadd(OP, [2])
+@pytest.mark.parametrize("a", OP)
+def test_operator(a): pass
+HERE = os.path.dirname(os.path.abspath(__file__))
+@pytest.mark.parametrize("a", [f for f in os.listdir(HERE) if f.endswith(".py")])
+def test_listed(a): pass
+@pytest.mark.parametrize("a", sorted(f for f in os.listdir(HERE) if f.endswith(".py")))
+def test_listed_sorted(a): pass
