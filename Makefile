@@ -19,6 +19,7 @@ TAGS := netgo,osusergo
 
 build:
 	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/dx-py-ls ./cmd/dx-py-ls
+	@ln -sf dx-py-ls bin/dx-py
 
 # The main job on a sample project, in a virtual environment of its own.
 demo: build .demo/venv/bin/pytest
