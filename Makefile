@@ -13,7 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Linked statically where the C library allows it: 0.3 ms less at every start.
 STATIC := $(shell printf 'int main(void){return 0;}' | $(CC) -static -x c -o /dev/null - 2>/dev/null && echo yes)
 LDFLAGS := -s -w $(if $(STATIC),-linkmode external -extldflags "-static")
-TAGS := netgo,osusergo
+# noasm: engine/internal/cpu asks the processor, in three instructions of sixty.
+TAGS := netgo,osusergo,noasm
 
 .PHONY: build demo test race lint fuzz-short bench conformance check
 
@@ -34,6 +35,7 @@ demo: build .demo/venv/bin/pytest
 # Every test.
 test:
 	$(GO) test -timeout 20m ./...
+	$(GO) test -tags $(TAGS) ./engine/internal/cpu
 
 race:
 	$(GO) test -race -timeout 30m ./engine/workspace/... ./engine/store/... ./lsp/...
@@ -47,17 +49,18 @@ lint:
 
 # Counted, not timed: a run of "5s" ends now and then with "context deadline
 # exceeded" though nothing was found (go.dev/issue/75804).
+FUZZ := $(GO) test -run NONE -fuzzminimizetime 100x
 QUICK ?= 100000x
 SLOW ?= 10000x
 fuzz-short:
-	$(GO) test -run NONE -fuzz FuzzParse -fuzztime $(QUICK) ./engine/pysrc
-	$(GO) test -run NONE -fuzz FuzzDecode -fuzztime $(QUICK) ./engine/pysrc
-	$(GO) test -run NONE -fuzz FuzzEdit -fuzztime $(QUICK) ./engine/pysrc
-	$(GO) test -run NONE -fuzz FuzzParse -fuzztime $(QUICK) ./engine/pyexpr
-	$(GO) test -run NONE -fuzz FuzzEval -fuzztime $(QUICK) ./engine/pyeval
-	$(GO) test -run NONE -fuzz FuzzConfig -fuzztime $(SLOW) ./engine/config
-	$(GO) test -run NONE -fuzz FuzzExpression -fuzztime $(QUICK) ./engine/pytest
-	$(GO) test -run NONE -fuzz FuzzOpen -fuzztime $(SLOW) ./engine/store
+	$(FUZZ) -fuzz FuzzParse -fuzztime $(QUICK) ./engine/pysrc
+	$(FUZZ) -fuzz FuzzDecode -fuzztime $(QUICK) ./engine/pysrc
+	$(FUZZ) -fuzz FuzzEdit -fuzztime $(QUICK) ./engine/pysrc
+	$(FUZZ) -fuzz FuzzParse -fuzztime $(QUICK) ./engine/pyexpr
+	$(FUZZ) -fuzz FuzzEval -fuzztime $(QUICK) ./engine/pyeval
+	$(FUZZ) -fuzz FuzzConfig -fuzztime $(SLOW) ./engine/config
+	$(FUZZ) -fuzz FuzzExpression -fuzztime $(QUICK) ./engine/pytest
+	$(FUZZ) -fuzz FuzzOpen -fuzztime $(SLOW) ./engine/store
 
 # Speed beside the peers, as ratios; writes testdata/perf. Long.
 bench: build

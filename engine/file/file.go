@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/zeebo/blake3"
+
+	_ "github.com/dx-py/dx-py-ls/engine/internal/cpu" // before Blake3 is initialised
 )
 
 // Digest is the Blake3-256 of a file's bytes.
