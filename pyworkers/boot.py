@@ -1,0 +1,62 @@
+# Run by python -c: makes the package of dxworker's modules from the bundle in a descriptor, and starts it.
+# Arguments: control descriptor, bundle descriptor, file for the compiled modules or "".
+import sys
+def boot():
+    import json, marshal, os, socket, types
+    from importlib.machinery import ModuleSpec
+    from importlib.util import find_spec
+    control, bundle, cache = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    sys.argv[1:] = []
+    if sys.path and sys.path[0] == "":
+        del sys.path[0]
+    try:
+        spec = find_spec("_pytest")
+    except (ImportError, ValueError):
+        spec = None
+    # pytest leaves out of its tracebacks what lies in its own folder.
+    home = os.path.join(os.path.dirname(spec.origin), "_dx") if spec else "_dx"
+    with open(bundle, "rb") as f:
+        source = f.read()
+    codes = None
+    if cache:
+        cache += "." + sys.implementation.cache_tag
+        try:
+            with open(cache, "rb") as f:
+                made_in, codes = marshal.loads(f.read())
+            if made_in != home:
+                codes = None
+        except (OSError, ValueError, EOFError, TypeError):
+            pass
+    if codes is None:
+        codes = {n: compile(t, os.path.join(home, n + ".py"), "exec") for n, t in json.loads(source.decode()).items()}
+        if cache:
+            try:
+                os.makedirs(os.path.dirname(cache), 0o700, exist_ok=True)
+                with open("%s.%d" % (cache, os.getpid()), "wb") as f:
+                    f.write(marshal.dumps((home, codes)))
+                os.replace(f.name, cache)
+            except OSError:
+                pass
+    class Loader:
+        def create_module(self, spec):
+            return None
+        def exec_module(self, module):
+            exec(codes[module.__spec__.origin], module.__dict__)
+    package = types.ModuleType("_dxworker")
+    package.__path__ = []
+    sys.modules["_dxworker"] = package
+    class Finder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name.startswith("_dxworker."):
+                return ModuleSpec(name, Loader(), origin=name[10:])
+    sys.meta_path.insert(0, Finder)
+    import importlib
+    for name in ("wire", "hooks", "around", "ring", "reporter", "stage"):
+        importlib.import_module("_dxworker." + name)
+    stage = sys.modules["_dxworker.stage"]
+    stage.finder = Finder
+    return stage, socket.socket(fileno=control)
+stage, control = boot()
+del boot
+stage.main(control)

@@ -1,0 +1,232 @@
+"""What a worker says of its items: frames to the engine, and the lines of pytest's own terminal reporter."""
+import json
+import time
+
+from . import wire
+from .hooks import PHASES
+
+# A dot may wait this long, in seconds, before it is flushed: a system call for each costs as much as running a small test.
+PATIENCE = 0.05
+
+
+class Reporter:
+    """The sink of both loops. Passed phases of the fast loop come as numbers, everything else as pytest's reports.
+
+    An item's frames are Passed, or any number of Report and then End."""
+
+    def __init__(self, config, ring, text, out):
+        """text: reports carry what pytest prints of them. out: a descriptor of what pytest's terminal reporter writes to."""
+        self.config, self.ring, self.text = config, ring, text
+        self.item, self.index, self.special = None, 0, False
+        self.start, self.took = 0.0, [-1.0, -1.0, -1.0]
+        self.terminal = Terminal(config, out)
+
+    # ---- from the loops
+
+    def begin(self, index, item):
+        self.item, self.index, self.special = item, index, False
+        self.start = 0.0
+        self.took = [-1.0, -1.0, -1.0]
+        self.ring.checkpoint(index, 1, time.time())
+
+    def started(self, item):
+        self.terminal.started(item)
+
+    def finished(self, item):
+        self.terminal.finished(item)
+
+    def phase(self, index, k):
+        if k:
+            self.ring.checkpoint(index, k + 1, time.time())
+
+    def passed(self, item, k, start, took):
+        """A phase that passed and that no hook has seen."""
+        if k == 0:
+            self.start = start
+        self.took[k] = took
+        if item._report_sections or item.user_properties:
+            self.special = True
+            self.ring.send(wire.REPORT, self.index, self.encode(make_report(item, k, start, took)))
+        self.terminal.passed(item, k, start, took)
+
+    def end(self):
+        took = self.took
+        whole = not self.special and took[0] >= 0 and took[1] >= 0 and took[2] >= 0
+        self.ring.timed(wire.PASSED if whole else wire.END, self.index, self.start, *took)
+        self.terminal.flush_now_and_then()
+
+    # ---- from pytest
+
+    def logreport(self, report):
+        """Comes before the terminal reporter's own."""
+        self.terminal.flush()
+        item = self.item
+        if item is not None and report.when in PHASES and report.nodeid == item.nodeid and type(report).__name__ == "TestReport":
+            k = PHASES.index(report.when)
+            self.took[k] = report.duration
+            if not self.start:
+                self.start = getattr(report, "start", 0.0) or time.time() - report.duration
+            if report.outcome == "passed" and not report.sections and not report.user_properties and not hasattr(report, "wasxfail"):
+                return
+        self.special = True
+        self.ring.send(wire.REPORT, self.index, self.encode(report))
+
+    def encode(self, report):
+        data = {
+            "id": report.nodeid, "when": report.when, "outcome": report.outcome, "duration": getattr(report, "duration", 0.0),
+            "kind": type(report).__name__, "location": list(report.location), "sections": [list(s) for s in report.sections],
+        }
+        if hasattr(report, "wasxfail"):
+            data["wasxfail"] = str(report.wasxfail)
+        if report.longrepr is not None:
+            data["message"] = brief(report.longrepr)
+            if self.text:
+                data["text"] = plain(report.longrepr)
+        context = getattr(report, "context", None)
+        if context is not None:
+            data["subtest"] = {"message": None if context.msg is None else str(context.msg),
+                               "kwargs": {str(k): repr(v) for k, v in dict(context.kwargs).items()}}
+        try:
+            data["data"] = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
+            return dump(data)
+        except Exception as e:  # a plugin's own report: its outcome counts all the same
+            data["data"], data["unserializable"] = None, repr(e)
+            return dump(data)
+
+    def warning(self, warning_message, when, nodeid):
+        w = warning_message
+        self.ring.send(wire.WARNING, self.index, dump({
+            "when": when, "id": nodeid, "category": w.category.__name__, "message": str(w.message), "path": w.filename, "line": w.lineno}))
+
+
+def dump(data):
+    return json.dumps(data, default=repr).encode("ascii", "replace")
+
+
+def brief(longrepr):
+    """The message of an exception, or a skip's reason."""
+    crash = getattr(longrepr, "reprcrash", None)
+    if crash is not None:
+        return str(crash.message)
+    if isinstance(longrepr, tuple) and len(longrepr) == 3:
+        return str(longrepr[2])
+    return str(longrepr)
+
+
+def plain(longrepr):
+    """The text as pytest prints it, without colour."""
+    return "%s:%s: %s" % longrepr if isinstance(longrepr, tuple) and len(longrepr) == 3 else str(longrepr)
+
+
+_made = {}
+
+
+def make_report(item, k, start, took):
+    """The report that pytest would have made of a passed phase."""
+    if not _made:
+        from inspect import signature
+        from _pytest.reports import TestReport
+        _made.update(cls=TestReport, times="start" in signature(TestReport.__init__).parameters, ids=hasattr(TestReport, "id"))
+    times = {"start": start, "stop": start + took} if _made["times"] else {}
+    sections = [("Captured %s %s" % (key, when), content) for when, key, content in item._report_sections]
+    return _made["cls"](item.id if _made["ids"] else item.nodeid, item.location, {name: 1 for name in item.keywords}, "passed", None,
+                        PHASES[k], sections, took, user_properties=item.user_properties, **times)
+
+
+class Terminal:
+    """pytest's terminal reporter, and its memory of failures, told of what passed without their hooks.
+
+    Capture is on then, so the reporter writes to a descriptor of its own; at all other times it has the file that pytest gave
+    it, with pytest's effects (what it writes within a test is that test's output)."""
+
+    def __init__(self, config, out):
+        pm = config.pluginmanager
+        self.reporter = tr = pm.get_plugin("terminalreporter")
+        self.failures = pm.get_plugin("lfplugin")
+        self.file, self.flushed, self.out = None, 0.0, None
+        self.patience = 0 if config.option.capture == "no" else PATIENCE
+        if tr is None:
+            return
+        from _pytest.terminal import TerminalReporter
+        theirs = tr._tw._file
+        if config.option.capture == "no":
+            self.out = theirs
+        else:
+            theirs.flush()
+            self.out = open(out, "w", encoding=theirs.encoding, errors=theirs.errors)
+        verbosity = config.get_verbosity("test_cases") if hasattr(config, "get_verbosity") else config.option.verbose
+        self.verbose = verbosity > 0
+        # Somebody reads the reports: verbose lines, tables of durations, summaries of passed tests, plugins' summaries.
+        self.whole = bool(
+            type(tr) is not TerminalReporter or self.verbose or getattr(config.option, "durations", None)
+            or set(getattr(config.option, "reportchars", "")) & set("pPA")
+            or any(foreign_to(config, name) for name in ("pytest_terminal_summary", "pytest_sessionfinish", "pytest_unconfigure")))
+        self.early = hasattr(tr, "_write_progress_information_if_past_edge")  # since 8.4 with the letter, not behind the teardown
+        self.has_finish = hasattr(tr, "pytest_runtest_logfinish")
+
+    def started(self, item):
+        tr = self.reporter
+        if tr is None:
+            return
+        name = item.nodeid
+        cut = name.find("::")
+        file = name if cut < 0 else name[:cut]
+        if self.verbose or file != self.file:
+            self.file = file
+            self.direct(tr.pytest_runtest_logstart, nodeid=name, location=item.location)
+
+    def direct(self, hook, **kwargs):
+        tw = self.reporter._tw
+        theirs, tw._file = tw._file, self.out
+        try:
+            hook(**kwargs)
+        finally:
+            tw._file = theirs
+
+    def passed(self, item, k, start, took):
+        tr, failures = self.reporter, self.failures
+        if failures is not None and failures.lastfailed and k == 1:
+            failures.pytest_runtest_logreport(make_report(item, k, start, took))
+        if tr is None:
+            return
+        if self.whole:
+            self.direct(tr.pytest_runtest_logreport, report=make_report(item, k, start, took))
+        elif k == 1:
+            self.direct(self.dot, report=make_report(item, k, start, took))
+        elif k == 2 and item._report_sections:
+            tr._add_stats("", [make_report(item, k, start, took)])  # a failure's text ends with what its teardown wrote
+
+    def dot(self, report):
+        tr = self.reporter
+        tr._tests_ran = True
+        tr._add_stats("passed", [report])
+        if self.early:
+            tr._progress_nodeids_reported.add(getattr(report, "id", report.nodeid))
+        tr._tw.write(".", green=True)
+        if self.early and tr._show_progress_info and not tr._is_last_item:
+            tr._write_progress_information_if_past_edge()
+
+    def finished(self, item):
+        if self.reporter is not None and self.has_finish:
+            self.direct(self.reporter.pytest_runtest_logfinish, nodeid=item.nodeid)
+
+    def flush(self):
+        if self.out is not None:
+            self.out.flush()
+
+    def flush_now_and_then(self):
+        now = time.monotonic()
+        if now - self.flushed >= self.patience:
+            self.flushed = now
+            self.flush()
+
+
+def foreign_to(config, name):
+    """Whether a hook has implementations outside of pytest, ours not counted."""
+    caller = getattr(config.hook, name, None)
+    for impl in caller.get_hookimpls() if caller else ():
+        module = getattr(impl.function, "__module__", "") or ""
+        if not module.startswith("_pytest."):
+            return True
+    return False
+

@@ -1,0 +1,187 @@
+"""The stages of one pytest.main(): each can fork itself, and goes on to the next when it is told to.
+
+L0 has imported pytest. P has read options, configuration and plugins, no conftest. B1 has loaded the conftests and started the
+session. L1 has collected. A child of L1 runs items, in a role of roles.py."""
+import array
+import gc
+import json
+import os
+import socket
+import struct
+import sys
+import time
+
+_length = struct.Struct("<I")
+
+
+class Control:
+    """A stream of JSON messages, each behind its length; descriptors travel with the length."""
+
+    def __init__(self, sock):
+        self.sock = sock
+
+    def send(self, **message):
+        data = json.dumps(message, default=repr).encode("ascii", "replace")
+        self.sock.sendall(_length.pack(len(data)) + data)
+
+    def receive(self):
+        """The next message and its descriptors; None when the engine is gone."""
+        fds = array.array("i")
+        head = b""
+        while len(head) < 4:
+            part, ancillary, _, _ = self.sock.recvmsg(4 - len(head), socket.CMSG_LEN(8 * fds.itemsize))
+            if not part:
+                return None, []
+            head += part
+            for level, kind, data in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    fds.frombytes(data[:len(data) - len(data) % fds.itemsize])
+        body = b""
+        n = _length.unpack(head)[0]
+        while len(body) < n:
+            part = self.sock.recv(n - len(body))
+            if not part:
+                return None, []
+            body += part
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        return json.loads(body.decode()), list(fds)
+
+
+class Stage:
+    def __init__(self, control):
+        self.control = control
+        self.stops = ("L0",)
+        self.child = False
+        self.handlers = 0
+
+    def stop(self, name, **info):
+        """Says that a stage is reached and serves it; returns the message that lets this process, or a fork of it, go on."""
+        if name not in self.stops:
+            return {}, []
+        self.control.send(stage=name, pid=os.getpid(), threads=len(os.listdir("/proc/self/task")), **info)
+        while True:
+            message, fds = self.control.receive()
+            if message is None:
+                os._exit(0)
+            op = message["op"]
+            if op == "go":
+                self.stops = tuple(message.get("stops", ()))
+                return message, fds
+            if op == "fork":
+                self._fork(message, fds)
+            elif op == "wait":
+                try:
+                    _, status = os.waitpid(message["pid"], 0)
+                except ChildProcessError:
+                    status = -1
+                self.control.send(waited=message["pid"], status=status)
+            elif op == "freeze":
+                gc.collect()
+                gc.freeze()
+            elif op == "exit":
+                os._exit(0)
+
+    def _fork(self, message, fds):
+        fresh = socket.socket(fileno=fds[0])
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            self.control.sock.close()
+            self.control.sock = fresh
+            self.child = True
+            if message.get("group"):
+                os.setpgid(0, 0)
+            if message.get("unfreeze"):
+                gc.unfreeze()
+        else:
+            fresh.close()
+            self.control.send(forked=pid)
+
+
+class Plugin:
+    """Stops pytest between its stages, and hears of every report."""
+
+    def __init__(self, stage, start):
+        self.stage, self.start = stage, start
+        self.reporter = None
+        self.role = None
+
+    def install(self):
+        """Decorates the hooks; pytest is imported by then."""
+        import pytest
+        cls = type(self)
+        for name in ("pytest_load_initial_conftests", "pytest_collection", "pytest_runtestloop", "pytest_runtest_logreport"):
+            setattr(cls, name, pytest.hookimpl(tryfirst=True)(getattr(cls, name)))
+
+    def pytest_load_initial_conftests(self, early_config):
+        self.stage.stop("P")
+
+    def pytest_collection(self, session):
+        self.stage.stop("B1")
+
+    def pytest_runtestloop(self, session):
+        option = session.config.option
+        if session.testsfailed and not option.continue_on_collection_errors or option.collectonly:
+            return None  # pytest's own implementation says so, or does nothing
+        from .roles import Run  # not at the top: it needs pytest
+        run = Run(session, self)
+        message, fds = self.stage.stop("L1", **run.describe())
+        self.stage.reached = True
+        run.run(message, fds)
+        return True
+
+    def pytest_runtest_logreport(self, report):
+        if self.reporter is not None:
+            self.reporter.logreport(report)
+
+    def pytest_warning_recorded(self, warning_message, when, nodeid):
+        if self.reporter is not None and when == "runtest":
+            self.reporter.warning(warning_message, when, nodeid)
+
+
+finder = None  # of these modules; out of the way once all are there
+
+
+def main(control):
+    """Runs in the interpreter that the engine started, under its bootstrap."""
+    stage = Stage(Control(control))
+    began = time.perf_counter()
+    try:
+        import pytest
+    except ImportError as e:
+        stage.control.send(failed="import", message=str(e))
+        os._exit(1)
+    from . import roles
+    sys.meta_path.remove(finder)
+    message, _ = stage.stop("L0", python=sys.version.split()[0], pytest=pytest.__version__,
+                            seconds=time.perf_counter() - began)
+    sys.argv[:] = message["argv"]
+    os.chdir(message["dir"])
+    if message.get("path0"):
+        sys.path.insert(0, message["path0"])
+    plugin = Plugin(stage, message)
+    plugin.install()
+    status = int(pytest.main(message["args"], plugins=[plugin]))
+    if plugin.role is None:
+        stage.control.send(ended=status)
+    else:
+        plugin.role.finish(status)
+    finish(status)
+
+
+def finish(status):
+    """Ends the process as the interpreter would, but for the tearing down of modules."""
+    import atexit
+    import threading
+    try:
+        threading._shutdown()
+        atexit._run_exitfuncs()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:
+                pass
+        os._exit(status & 0xff)
