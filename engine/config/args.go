@@ -30,18 +30,33 @@ type Options struct {
 	// Unknown are options that are in no table. They are taken to have no
 	// argument; a plugin's may have one.
 	Unknown []string
+
+	at []int // where Args stand in what was parsed last
+}
+
+// Positional returns the places of a command line that hold paths and node
+// ids, and its options.
+func Positional(args []string) ([]int, *Options, error) {
+	var o Options
+	err := o.parse(args)
+	return o.at, &o, err
 }
 
 // parse reads a command line into o. Later options win, as argparse has it.
 func (o *Options) parse(args []string) error {
+	o.at = nil
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		if a == "--" {
 			o.Args = append(o.Args, args[i+1:]...)
+			for i++; i < len(args); i++ {
+				o.at = append(o.at, i)
+			}
 			return nil
 		}
 		if len(a) < 2 || a[0] != '-' {
 			o.Args = append(o.Args, a)
+			o.at = append(o.at, i)
 			continue
 		}
 		name, val, eq := a, "", false

@@ -133,6 +133,11 @@ func (s *Snapshot) Env() *pyenv.Env {
 	return s.env
 }
 
+// Configure returns the configuration and the interpreter's environment
+// without looking for tests. The environment may be there though the
+// configuration is not: pytest itself will say what is wrong with it.
+func (s *Snapshot) Configure() (*config.Config, *pyenv.Env, error) { return s.configure() }
+
 // Stats returns what computing the Suite cost.
 func (s *Snapshot) Stats() Stats {
 	s.once.Do(s.compute)

@@ -142,7 +142,7 @@ func (p *program) root(name string) *cobra.Command {
 		SilenceUsage:  true,
 		Version:       Version,
 	}
-	root.AddCommand(p.discoverCommand(use))
+	root.AddCommand(p.testCommand(use), p.pytestCommand(), p.discoverCommand(use))
 	return root
 }
 

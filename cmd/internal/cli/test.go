@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/pool"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
+	"github.com/dx-py/dx-py-ls/engine/report"
+	"github.com/dx-py/dx-py-ls/engine/run"
+	"github.com/dx-py/dx-py-ls/engine/workspace"
+)
+
+// testFlags are the flags of test that are ours; all others are pytest's.
+type testFlags struct {
+	python, stateDir, root, format string
+	help                           bool
+	rest                           []string // for pytest
+}
+
+func (p *program) testCommand(use string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "test [WHERE...] [flags and pytest's options]",
+		Short: "Run tests with the project's own pytest",
+		Long: `Run tests with the project's own pytest, in a warm worker process: same
+outcomes, same output, same exit status.
+
+WHERE is a file or folder, a node id, PATH:LINE for the test there, or a
+pattern with * and ? for the names of functions and classes or for whole ids.
+Every option that is not listed below is pytest's.
+
+Flags:
+      --format FORMAT    text, or jsonl: one JSON object a line (default text)
+      --python PATH      the interpreter, or its virtual environment
+  -r, --root DIR         run in DIR instead of the working directory
+      --state-dir DIR    keep state in DIR (default: the user's cache folder)
+  -h, --help             this text
+
+Exit status: pytest's.`,
+		Example: "  " + use + ` test
+  ` + use + ` test tests/test_api.py -k "login and not slow" -x
+  ` + use + ` test 'test_auth*'
+  ` + use + ` test tests/test_api.py:42 --format jsonl`,
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := parseTestFlags(p.dir, args)
+			if err != nil {
+				return err
+			}
+			if f.help {
+				return cmd.Help()
+			}
+			return p.test(f)
+		},
+	}
+}
+
+// pytestCommand takes pytest's exact command line.
+func (p *program) pytestCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:                "pytest [ARGS...]",
+		Short:              "Run tests; takes exactly pytest's command line",
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return p.test(testFlags{format: "text", rest: args})
+		},
+	}
+}
+
+// parseTestFlags takes our flags out of a command line.
+func parseTestFlags(dir string, args []string) (f testFlags, err error) {
+	f.format = "text"
+	values := map[string]*string{"--python": &f.python, "--state-dir": &f.stateDir, "--root": &f.root, "--format": &f.format}
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if a == "--" {
+			f.rest = append(f.rest, args[i:]...)
+			break
+		}
+		name, value, eq := strings.Cut(a, "=")
+		if name == "-r" && i+1 < len(args) && file.IsDir(absolute(dir, args[i+1])) {
+			name, eq = "--root", false // letters that name no folder are pytest's -r
+		}
+		to := values[name]
+		switch {
+		case a == "-h" || a == "--help":
+			f.help = true
+		case to == nil:
+			f.rest = append(f.rest, a)
+		case eq:
+			*to = value
+		case i+1 < len(args):
+			i++
+			*to = args[i]
+		default:
+			return f, fmt.Errorf("%s needs an argument", name)
+		}
+	}
+	if !slices.Contains([]string{"text", "jsonl"}, f.format) {
+		return f, fmt.Errorf("--format %s: there are text and jsonl", f.format)
+	}
+	return f, nil
+}
+
+func (p *program) test(f testFlags) error {
+	dir := p.dir
+	if f.root != "" {
+		if dir = absolute(p.dir, f.root); !file.IsDir(dir) {
+			return fmt.Errorf("--root %s: no such folder", f.root)
+		}
+	}
+	args, ws, err := p.selection(f, dir)
+	if err != nil {
+		return err
+	}
+	defer ws.Close()
+	_, env, err := ws.Apply(workspace.Update{}).Configure()
+	if env == nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	r := engine.Request{Env: env, Dir: dir, Vars: os.Environ(), Args: args, State: p.stateDir(f.stateDir), Stderr: asFile(p.stderr)}
+	var sinks []run.Sink
+	var lines *report.JSONL
+	switch f.format {
+	case "jsonl":
+		lines = report.NewJSONL(p.stdout)
+		sinks, r.Texts = append(sinks, lines), true
+	default:
+		r.Stdout, r.Stdin = asFile(p.stdout), asFile(p.stdin)
+		r.Terminal = interactive(args)
+	}
+	p.status, err = engine.Run(ctx, r, sinks...)
+	if lines != nil && err == nil {
+		err = lines.Err
+	}
+	var died *pool.DiedError
+	if errors.As(err, &died) {
+		fmt.Fprintf(p.stderr, "error: %v\n", err)
+		p.status = exitInternal
+		return nil
+	}
+	return err
+}
+
+// selection turns WHERE into pytest's arguments: lines and patterns into the
+// ids of the tests that are found there.
+func (p *program) selection(f testFlags, dir string) ([]string, *workspace.Workspace, error) {
+	open := func(args []string) *workspace.Workspace {
+		return workspace.New(workspace.Settings{
+			Dir: dir, Args: args, Python: p.python(f.python), Env: p.env, StateDir: p.stateDir(f.stateDir),
+		})
+	}
+	at, _, err := config.Positional(f.rest)
+	if err != nil {
+		return f.rest, open(nil), nil // pytest says what is wrong
+	}
+	var words []string
+	for _, i := range at {
+		words = append(words, f.rest[i])
+	}
+	w := parseWhere(dir, words)
+	if len(w.lines) == 0 && len(w.globs) == 0 {
+		return f.rest, open(f.rest), nil
+	}
+	args := slices.Clone(f.rest)
+	for k := len(at) - 1; k >= 0; k-- {
+		args = slices.Delete(args, at[k], at[k]+1)
+	}
+	ws := open(append(slices.Clone(args), w.args...))
+	suite, err := ws.Apply(workspace.Update{}).Suite()
+	if err != nil {
+		ws.Close()
+		return nil, nil, err
+	}
+	items, err := w.filter(suite.Items)
+	if err != nil {
+		ws.Close()
+		return nil, nil, err
+	}
+	return append(args, idsFor(items)...), ws, nil
+}
+
+// idsFor names items for pytest, a function once for all of its cases that are
+// known at run time only.
+func idsFor(items []*pytest.Item) []string {
+	out := make([]string, 0, len(items))
+	for _, it := range items {
+		if n := len(out); n == 0 || out[n-1] != it.ID {
+			out = append(out, it.ID)
+		}
+	}
+	return out
+}
+
+// interactive reports whether tests are to have the terminal.
+func interactive(args []string) bool {
+	return slices.ContainsFunc(args, func(a string) bool {
+		return a == "-s" || a == "--pdb" || a == "--trace" || a == "--capture=no"
+	})
+}
+
+// asFile returns the file behind a stream, nil when there is none.
+func asFile(stream any) *os.File {
+	f, _ := stream.(*os.File)
+	return f
+}

@@ -1,0 +1,81 @@
+// Package engine runs a project's tests: the one place where what is found
+// statically, the worker processes and the sinks meet. The command line and
+// the language server call the same Run.
+package engine
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/dx-py/dx-py-ls/engine/pool"
+	"github.com/dx-py/dx-py-ls/engine/pyenv"
+	"github.com/dx-py/dx-py-ls/engine/run"
+)
+
+// Request is one run of tests.
+type Request struct {
+	Env   *pyenv.Env
+	Dir   string   // working directory
+	Vars  []string // environment, KEY=VALUE
+	Args  []string // pytest's arguments
+	State string   // folder for state, "" for none
+
+	Module   bool // as python -m pytest, with the working directory on sys.path
+	Terminal bool // tests may read the caller's terminal
+	Texts    bool // results carry what pytest prints of a failure
+
+	Stdin, Stdout, Stderr *os.File // nil: /dev/null
+}
+
+// NoPytestError says that the interpreter has no pytest.
+type NoPytestError struct{ Python string }
+
+func (e *NoPytestError) Error() string {
+	return fmt.Sprintf("%s has no pytest; install it with: %s -m pip install pytest", e.Python, e.Python)
+}
+
+// Run runs the tests that pytest would run for the request's arguments and
+// returns pytest's exit status. What pytest prints goes to the request's
+// files, results go to the sinks.
+func Run(ctx context.Context, r Request, sinks ...run.Sink) (status int, err error) {
+	if r.Env.Python == "" {
+		return 4, pyenv.ErrNone
+	}
+	if !r.Env.HasPytest {
+		return 4, &NoPytestError{r.Env.Python}
+	}
+	bin := filepath.Dir(r.Env.Python)
+	s := pool.Settings{
+		Python: r.Env.Python, Dir: r.Dir, Env: r.Vars, Args: r.args(), Script: filepath.Join(bin, "pytest"), Path0: bin,
+		CacheDir: r.State, Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
+	}
+	if r.Module {
+		s.Path0 = r.Dir
+	}
+	session, err := pool.Open(ctx, s)
+	if err != nil {
+		return 3, err
+	}
+	defer session.Close()
+	if status, ended := session.Ended(); ended {
+		return status, nil
+	}
+	mode, reason := session.Mode()
+	return run.Run(ctx, session, run.Options{Mode: mode, Reason: reason, Version: r.Env.Pytest.String()}, sinks...)
+}
+
+// args are pytest's arguments, with xdist, where it is installed, told not to
+// distribute: that is ours to do, and its workers would leave us no items.
+func (r *Request) args() []string {
+	if !slices.ContainsFunc(r.Env.Plugins, func(p pyenv.Plugin) bool { return p.Name == "xdist" }) {
+		return r.Args
+	}
+	at := slices.Index(r.Args, "--")
+	if at < 0 {
+		at = len(r.Args)
+	}
+	return slices.Concat(r.Args[:at], []string{"-n0", "--dist=no"}, r.Args[at:])
+}

@@ -1,0 +1,339 @@
+// Package pool keeps Python processes that hold a pytest session at one of its
+// stages, and forks workers from them.
+package pool
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/dx-py/dx-py-ls/engine/ring"
+	"github.com/dx-py/dx-py-ls/engine/run"
+	"github.com/dx-py/dx-py-ls/engine/wire"
+	"github.com/dx-py/dx-py-ls/pyworkers"
+)
+
+// Settings say what pytest is to be run, and how.
+type Settings struct {
+	Python   string   // the interpreter's absolute path
+	Dir      string   // working directory
+	Env      []string // KEY=VALUE
+	Args     []string // pytest's arguments
+	Script   string   // sys.argv[0]
+	Path0    string   // first entry of sys.path, "" for none
+	CacheDir string   // where compiled modules are kept, "" for nowhere
+	Terminal bool     // the processes stay in the caller's group: they may read its terminal
+
+	Stdin          *os.File // nil: /dev/null
+	Stdout, Stderr *os.File // nil: /dev/null
+	Text           bool     // reports carry their text
+}
+
+// compiled is the file for the compiled modules of this binary's workers.
+func (s *Settings) compiled() string {
+	if s.CacheDir == "" {
+		return ""
+	}
+	sum := sha256.Sum256(pyworkers.Bundle())
+	return filepath.Join(s.CacheDir, "workers", hex.EncodeToString(sum[:8]))
+}
+
+// Session is one pytest session, collected, with workers that run its items.
+// It implements run.Workers.
+type Session struct {
+	settings Settings
+	cmd      *exec.Cmd
+	top      *stage
+	info     reply
+	ended    *int
+
+	mu      sync.Mutex
+	runs    uint32
+	workers []*worker
+}
+
+// Open starts the interpreter and collects. When pytest ends before it would
+// run a test (a usage error, errors in collection, --collect-only), the
+// session has ended and Ended says how.
+func Open(ctx context.Context, s Settings) (*Session, error) {
+	st, cmd, err := interpreter(s)
+	if err != nil {
+		return nil, err
+	}
+	p := &Session{settings: s, cmd: cmd, top: st}
+	stop := context.AfterFunc(ctx, func() { kill(cmd) })
+	defer stop()
+	if _, err := st.receive(); err != nil {
+		p.Close()
+		return nil, p.failure(ctx, err)
+	}
+	err = st.send(map[string]any{
+		"op": "go", "stops": []string{"L1"}, "argv": append([]string{s.Script}, s.Args...), "args": s.Args, "dir": s.Dir, "path0": s.Path0,
+	})
+	if err == nil {
+		p.info, err = st.receive()
+	}
+	if err != nil {
+		p.Close()
+		return nil, p.failure(ctx, err)
+	}
+	p.ended = p.info.Ended
+	return p, nil
+}
+
+// failure says why a session did not come to be.
+func (p *Session) failure(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if errors.Is(err, errGone) {
+		return &DiedError{State: p.cmd.ProcessState}
+	}
+	return err
+}
+
+// DiedError says that the process ended while pytest read its configuration or
+// collected.
+type DiedError struct{ State *os.ProcessState }
+
+func (e *DiedError) Error() string {
+	return fmt.Sprintf("the Python process ended before all tests were collected (%v)", e.State)
+}
+
+// Ended is pytest's exit status when it ended without running tests.
+func (p *Session) Ended() (status int, ended bool) {
+	if p.ended == nil {
+		return 0, false
+	}
+	return *p.ended, true
+}
+
+// Items lists what was collected, in pytest's order.
+func (p *Session) Items() []run.Item {
+	out := make([]run.Item, len(p.info.Items))
+	for i, it := range p.info.Items {
+		out[i] = run.Item{ID: it.ID, Path: it.Path, Line: it.Line}
+	}
+	return out
+}
+
+// Mode is how the items will be run, and why when it is not fast.
+func (p *Session) Mode() (mode, reason string) { return p.info.Mode, p.info.Reason }
+
+// Close ends all processes. It returns when they are gone.
+func (p *Session) Close() {
+	for _, w := range p.workers {
+		w.close()
+	}
+	_ = p.top.send(map[string]any{"op": "exit"})
+	p.top.close()
+	done := make(chan struct{})
+	go func() { _ = p.cmd.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Second): // a stage answers in microseconds; only a stuck one does not
+		kill(p.cmd)
+		<-done
+	}
+}
+
+// Start forks a worker and begins to read what it says. The channel is closed
+// behind the signal that is the worker's last.
+func (p *Session) Start(id int) (run.Worker, <-chan run.Signal, error) {
+	ch, err := newChannel()
+	if err != nil {
+		return nil, nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	child, err := p.top.fork(map[string]any{})
+	if err != nil {
+		ch.Close()
+		return nil, nil, err
+	}
+	p.runs++
+	err = child.send(map[string]any{"op": "go", "run": p.runs, "worker": id, "text": p.settings.Text}, ch.file, ch.toWorker, ch.toEngine)
+	if err != nil {
+		child.close()
+		ch.Close()
+		return nil, nil, err
+	}
+	w := &worker{session: p, id: id, stage: child, ch: ch, down: ring.Down(ch.mem), up: ring.Up(ch.mem), signals: make(chan run.Signal, 256)}
+	p.workers = append(p.workers, w)
+	w.gone = make(chan struct{})
+	go w.watch()
+	w.read.Add(1)
+	go w.listen()
+	return w, w.signals, nil
+}
+
+// worker is a fork of the collected session that runs items.
+type worker struct {
+	session *Session
+	id      int
+	stage   *stage
+	ch      *channel
+	down    *ring.Producer
+	up      *ring.Consumer
+	signals chan run.Signal
+	gone    chan struct{} // closed when the process has ended
+	read    sync.WaitGroup
+	closing sync.Once
+}
+
+var bell = []byte{1, 0, 0, 0, 0, 0, 0, 0}
+
+// Run hands over items, as pairs of first and count.
+func (w *worker) Run(pairs []uint32) error {
+	b := make([]byte, 0, 4*len(pairs))
+	for _, n := range pairs {
+		b = append(b, byte(n), byte(n>>8), byte(n>>16), byte(n>>24))
+	}
+	for len(b) > 0 {
+		n := min(len(b), w.down.Max()&^7)
+		if err := w.put(wire.Run, b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// Finish says that no more items will come.
+func (w *worker) Finish() error { return w.put(wire.Finish, nil) }
+
+// Stop says that nothing further is to be started.
+func (w *worker) Stop(reason string) error { return w.put(wire.Stop, []byte(reason)) }
+
+// Replay tells the worker what another one said before it died.
+func (w *worker) Replay(kind wire.Kind, item int, payload []byte) error {
+	return w.putItem(kind, item, payload)
+}
+
+// Signal sends a signal to the worker's process.
+func (w *worker) Signal(sig os.Signal) error {
+	p, err := os.FindProcess(w.stage.pid)
+	if err != nil {
+		return err
+	}
+	return p.Signal(sig)
+}
+
+func (w *worker) put(kind wire.Kind, payload []byte) error { return w.putItem(kind, 0, payload) }
+
+// putItem writes a frame, in parts when it is large, and waits for room.
+func (w *worker) putItem(kind wire.Kind, item int, payload []byte) error {
+	for len(payload) > w.down.Max() {
+		if err := w.putPart(wire.Header{Kind: kind, Item: uint32(item), Flags: wire.More}, payload[:w.down.Max()]); err != nil {
+			return err
+		}
+		payload = payload[w.down.Max():]
+	}
+	return w.putPart(wire.Header{Kind: kind, Item: uint32(item)}, payload)
+}
+
+func (w *worker) putPart(h wire.Header, payload []byte) error {
+	for !w.down.Put(h, payload) {
+		select {
+		case <-w.gone:
+			return errGone
+		case <-time.After(time.Millisecond): // the worker reads between two items only
+		}
+	}
+	if w.down.Wake() {
+		_, _ = w.ch.toWorker.Write(bell)
+	}
+	return nil
+}
+
+// watch waits for the end of the process: its control socket closes.
+func (w *worker) watch() {
+	_, _ = io.Copy(io.Discard, w.stage.conn)
+	close(w.gone)
+	_, _ = w.ch.toEngine.Write(bell)
+}
+
+// listen turns frames into signals until the process has ended and all that it
+// wrote is read.
+func (w *worker) listen() {
+	defer w.read.Done()
+	defer close(w.signals)
+	for {
+		last := false
+		select {
+		case <-w.gone:
+			last = true // what it wrote is there by now
+		default:
+		}
+		for {
+			h, payload, ok := w.up.Get()
+			if !ok {
+				break
+			}
+			w.signals <- run.Signal{Worker: w.id, Kind: h.Kind, Item: int(h.Item), Payload: payload}
+		}
+		if last {
+			w.signals <- w.death()
+			return
+		}
+		w.up.Sleep()
+		if h, payload, ok := w.up.Get(); ok {
+			w.up.Awake()
+			w.signals <- run.Signal{Worker: w.id, Kind: h.Kind, Item: int(h.Item), Payload: payload}
+			continue
+		}
+		var b [8]byte
+		_ = w.ch.toEngine.SetReadDeadline(time.Now().Add(ring.Nap))
+		_, _ = w.ch.toEngine.Read(b[:])
+		w.up.Awake()
+	}
+}
+
+// death is a worker's last signal: how its process ended, and what it did.
+func (w *worker) death() run.Signal {
+	s := run.Signal{Worker: w.id, Kind: run.Gone}
+	w.session.mu.Lock()
+	status, err := w.session.top.wait(w.stage.pid)
+	w.session.mu.Unlock()
+	if err != nil {
+		s.Error = err.Error()
+	}
+	s.Killed, s.Status = describe(status)
+	if c, ok := ring.ReadCheckpoint(w.ch.mem); ok && c.Phase > 0 {
+		s.Item, s.Phase = int(c.Item), int(c.Phase)
+	} else {
+		s.Item = -1
+	}
+	return s
+}
+
+func (w *worker) close() {
+	w.closing.Do(func() {
+		select {
+		case <-w.gone:
+		default:
+			_ = w.Signal(os.Kill)
+		}
+		for range w.signals { // until listen has ended
+		}
+		w.read.Wait()
+		w.stage.close()
+		w.ch.Close()
+	})
+}
+
+func kill(cmd *exec.Cmd) {
+	if cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Process.Kill()
+	}
+}

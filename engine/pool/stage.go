@@ -1,0 +1,136 @@
+package pool
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// maxMessage bounds what a worker may say at once: 200,000 items are 30 MB.
+const maxMessage = 1 << 30
+
+// stage is a Python process that has stopped between two parts of a pytest
+// session, seen through its control socket. One request at a time.
+type stage struct {
+	conn *net.UnixConn
+	pid  int
+}
+
+// reply is any message of a stage.
+type reply struct {
+	Stage   string  `json:"stage"`
+	PID     int     `json:"pid"`
+	Threads int     `json:"threads"`
+	Python  string  `json:"python"`
+	Pytest  string  `json:"pytest"`
+	Seconds float64 `json:"seconds"`
+
+	Items   []item              `json:"items"`
+	Root    string              `json:"root"`
+	Mode    string              `json:"mode"`
+	Reason  string              `json:"reason"`
+	Foreign map[string][]string `json:"foreign"`
+
+	Forked  int    `json:"forked"`
+	Waited  int    `json:"waited"`
+	Status  int    `json:"status"`
+	Failed  string `json:"failed"`
+	Message string `json:"message"`
+	Ended   *int   `json:"ended"`
+}
+
+// item is a collected test: [id, path, line].
+type item struct {
+	ID, Path string
+	Line     int
+}
+
+func (i *item) UnmarshalJSON(b []byte) error {
+	return json.Unmarshal(b, &[]any{&i.ID, &i.Path, &i.Line})
+}
+
+// errGone says that the process behind a stage has ended.
+var errGone = errors.New("the worker process has ended")
+
+// send writes a message; files go with it.
+func (s *stage) send(message map[string]any, files ...*os.File) error {
+	b, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	head := binary.LittleEndian.AppendUint32(nil, uint32(len(b)))
+	var rights []byte
+	if len(files) > 0 {
+		fds := make([]int, len(files))
+		for i, f := range files {
+			fds[i] = int(f.Fd())
+		}
+		rights = syscall.UnixRights(fds...)
+	}
+	if _, _, err := s.conn.WriteMsgUnix(head, rights, nil); err != nil {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	if _, err := s.conn.Write(b); err != nil {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	return nil
+}
+
+// receive waits for a message.
+func (s *stage) receive() (r reply, err error) {
+	var head [4]byte
+	if _, err := io.ReadFull(s.conn, head[:]); err != nil {
+		return r, fmt.Errorf("%w: %w", errGone, err)
+	}
+	n := binary.LittleEndian.Uint32(head[:])
+	if n > maxMessage {
+		return r, fmt.Errorf("a message of %d bytes, more than %d", n, maxMessage)
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(s.conn, b); err != nil {
+		return r, fmt.Errorf("%w: %w", errGone, err)
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return r, fmt.Errorf("reading a worker's message: %w", err)
+	}
+	if r.Failed != "" {
+		return r, fmt.Errorf("%s: %s", r.Failed, r.Message)
+	}
+	return r, nil
+}
+
+// fork makes a copy of the stage, with a control socket of its own.
+func (s *stage) fork(message map[string]any) (*stage, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	message["op"] = "fork"
+	if err := s.send(message, theirs); err != nil {
+		ours.Close()
+		return nil, err
+	}
+	r, err := s.receive()
+	if err != nil {
+		ours.Close()
+		return nil, err
+	}
+	return &stage{conn: ours, pid: r.Forked}, nil
+}
+
+// wait reaps a fork that has ended and returns its wait status.
+func (s *stage) wait(pid int) (int, error) {
+	if err := s.send(map[string]any{"op": "wait", "pid": pid}); err != nil {
+		return 0, err
+	}
+	r, err := s.receive()
+	return r.Status, err
+}
+
+func (s *stage) close() { s.conn.Close() }

@@ -1,0 +1,129 @@
+package pool
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dx-py/dx-py-ls/engine/ring"
+	"github.com/dx-py/dx-py-ls/pyworkers"
+)
+
+// Supported reports whether workers can be forked here.
+const Supported = true
+
+// interpreter starts Python with the bootstrap. Its first three descriptors
+// are the caller's.
+func interpreter(s Settings) (*stage, *exec.Cmd, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer theirs.Close()
+	bundle, err := memory("dx-bundle", len(pyworkers.Bundle()))
+	if err != nil {
+		ours.Close()
+		return nil, nil, err
+	}
+	defer bundle.Close()
+	if _, err := bundle.WriteAt(pyworkers.Bundle(), 0); err != nil {
+		ours.Close()
+		return nil, nil, err
+	}
+	cmd := exec.Command(s.Python, "-c", pyworkers.Boot(), "3", "4", s.compiled())
+	cmd.Dir, cmd.Env = s.Dir, s.Env
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.Stdin, s.Stdout, s.Stderr
+	cmd.ExtraFiles = []*os.File{theirs, bundle}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !s.Terminal}
+	if err := cmd.Start(); err != nil {
+		ours.Close()
+		return nil, nil, fmt.Errorf("starting %s: %w", s.Python, err)
+	}
+	return &stage{conn: ours, pid: cmd.Process.Pid}, cmd, nil
+}
+
+func socketPair() (*net.UnixConn, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a socket pair: %w", err)
+	}
+	f := os.NewFile(uintptr(fds[0]), "control")
+	defer f.Close()
+	theirs := os.NewFile(uintptr(fds[1]), "control of a worker")
+	c, err := net.FileConn(f)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, fmt.Errorf("using a socket pair: %w", err)
+	}
+	return c.(*net.UnixConn), theirs, nil
+}
+
+// memory returns shared memory of a size, as a file that only descriptors
+// name.
+func memory(name string, size int) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("making shared memory: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if err := f.Truncate(int64(size)); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("making %d bytes of shared memory: %w", size, err)
+	}
+	return f, nil
+}
+
+// channel is a ring's mapping and its two doorbells.
+type channel struct {
+	file     *os.File
+	mem      []byte
+	toWorker *os.File // rung by the engine
+	toEngine *os.File // rung by the worker
+}
+
+func newChannel() (*channel, error) {
+	f, err := memory("dx-ring", ring.Size)
+	if err != nil {
+		return nil, err
+	}
+	c := &channel{file: f}
+	if c.mem, err = unix.Mmap(int(f.Fd()), 0, ring.Size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("mapping a ring: %w", err)
+	}
+	for _, bell := range []**os.File{&c.toWorker, &c.toEngine} {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		if err != nil {
+			c.Close()
+			return nil, fmt.Errorf("making a doorbell: %w", err)
+		}
+		*bell = os.NewFile(uintptr(fd), "doorbell")
+	}
+	return c, nil
+}
+
+// Close gives everything back. No frame may be read or written any more.
+func (c *channel) Close() {
+	if c.mem != nil {
+		_ = unix.Munmap(c.mem)
+		c.mem = nil
+	}
+	for _, f := range []*os.File{c.file, c.toWorker, c.toEngine} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// describe is what a wait status says of how a process ended.
+func describe(status int) (signal string, code int) {
+	w := syscall.WaitStatus(status)
+	if w.Signaled() {
+		return unix.SignalName(w.Signal()), 0
+	}
+	return "", w.ExitStatus()
+}

@@ -1,0 +1,149 @@
+package run
+
+import (
+	"encoding/json"
+
+	"github.com/dx-py/dx-py-ls/engine/pytest"
+	"github.com/dx-py/dx-py-ls/engine/wire"
+)
+
+// test is the state of one item in a run.
+type test struct {
+	done   bool
+	result pytest.Result
+}
+
+// report is a report of pytest's as a worker sends it.
+type report struct {
+	ID       string      `json:"id"`
+	When     string      `json:"when"`
+	Outcome  string      `json:"outcome"`
+	Kind     string      `json:"kind"`
+	WasXFail *string     `json:"wasxfail"`
+	Message  string      `json:"message"`
+	Text     string      `json:"text"`
+	Sections [][2]string `json:"sections"`
+	Subtest  *struct {
+		Message *string           `json:"message"`
+		Kwargs  map[string]string `json:"kwargs"`
+	} `json:"subtest"`
+	Crash bool `json:"-"`
+}
+
+// outcome is what a report says by itself; the rule is that of pytest's own
+// summary: failed outside of the call is an error.
+func (r *report) outcome() pytest.Outcome {
+	switch {
+	case r.Outcome == "passed" && r.WasXFail != nil:
+		return pytest.XPassed
+	case r.Outcome == "passed":
+		return pytest.Passed
+	case r.Outcome == "skipped" && r.WasXFail != nil:
+		return pytest.XFailed
+	case r.Outcome == "skipped":
+		return pytest.Skipped
+	case r.When == "call" && !r.Crash:
+		return pytest.Failed
+	}
+	return pytest.Error
+}
+
+// add folds a report into the test's result: the worst counts.
+func (t *test) add(r report) {
+	if r.Outcome == "rerun" { // a plugin runs the test again
+		t.result = pytest.Result{}
+		return
+	}
+	o := r.outcome()
+	if r.Subtest != nil {
+		name := ""
+		if r.Subtest.Message != nil {
+			name = *r.Subtest.Message
+		}
+		t.result.Subtests = append(t.result.Subtests, pytest.Subtest{Message: name, Kwargs: r.Subtest.Kwargs, Outcome: o, Text: r.Text})
+		if o != pytest.Failed {
+			return
+		}
+	}
+	for _, s := range r.Sections {
+		t.result.Sections = setSection(t.result.Sections, pytest.Section{Title: s[0], Text: s[1]})
+	}
+	if o <= t.result.Outcome {
+		return
+	}
+	t.result.Outcome, t.result.Phase = o, pytest.ParsePhase(r.When)
+	t.result.Message, t.result.Text = r.Message, r.Text
+	if r.WasXFail != nil && *r.WasXFail != "" {
+		t.result.Message = *r.WasXFail
+	}
+}
+
+// setSection adds a section. Each report repeats those of the phases before.
+func setSection(list []pytest.Section, s pytest.Section) []pytest.Section {
+	for _, have := range list {
+		if have == s {
+			return list
+		}
+	}
+	return append(list, s)
+}
+
+// said takes a frame of a worker.
+func (d *dispatcher) said(s Signal) {
+	switch s.Kind {
+	case wire.Passed, wire.Report, wire.End:
+		if s.Item >= len(d.tests) {
+			return
+		}
+		d.frames = append(d.frames, frame{s.Kind, s.Item, s.Payload})
+	}
+	switch s.Kind {
+	case wire.Passed, wire.End:
+		timing, ok := wire.ParseTiming(s.Payload)
+		if !ok {
+			d.emit(Event{Problem: &Problem{"a worker sent a damaged result"}})
+			return
+		}
+		d.deaths = 0
+		d.end(s.Item, s.Worker, timing)
+	case wire.Report:
+		var r report
+		if err := json.Unmarshal(s.Payload, &r); err != nil {
+			d.emit(Event{Problem: &Problem{"a worker sent a damaged report: " + err.Error()}})
+			return
+		}
+		d.tests[s.Item].add(r)
+	case wire.Warning:
+		var w Warning
+		if err := json.Unmarshal(s.Payload, &w); err == nil {
+			d.emit(Event{Warning: &w})
+		}
+	}
+}
+
+// end gives a test its one terminal state.
+func (d *dispatcher) end(i, worker int, timing wire.Timing) {
+	t := &d.tests[i]
+	if t.done {
+		return
+	}
+	t.done = true
+	r := &t.result
+	if r.Outcome == pytest.NotRun {
+		r.Outcome = pytest.Passed
+	}
+	it := d.items[i]
+	r.ID, r.Index, r.Path, r.Line, r.Worker = it.ID, i, it.Path, it.Line, worker
+	r.Start, r.Duration = timing.Start, [3]float32{timing.Setup, timing.Call, timing.Teardown}
+	d.totals[r.Outcome]++
+	d.emit(Event{Test: r})
+}
+
+// crashPayload tells a worker that takes a dead one's place what happened.
+func crashPayload(phase pytest.Phase, message string) []byte {
+	b, err := json.Marshal(map[string]string{"when": phase.String(), "message": message})
+	if err != nil {
+		panic(err) // strings only
+	}
+	return b
+}
