@@ -36,7 +36,15 @@ func interpreter(s Settings) (*stage, *exec.Cmd, error) {
 	}
 	cmd := exec.Command(s.Python, "-c", pyworkers.Boot(), "3", "4", s.compiled())
 	cmd.Dir, cmd.Env = s.Dir, s.Env
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.Stdin, s.Stdout, s.Stderr
+	if s.Stdin != nil { // a nil *os.File in an interface would be a closed descriptor, not /dev/null
+		cmd.Stdin = s.Stdin
+	}
+	if s.Stdout != nil {
+		cmd.Stdout = s.Stdout
+	}
+	if s.Stderr != nil {
+		cmd.Stderr = s.Stderr
+	}
 	cmd.ExtraFiles = []*os.File{theirs, bundle}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !s.Terminal}
 	if err := cmd.Start(); err != nil {
