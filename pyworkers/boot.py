@@ -1,11 +1,11 @@
 # Run by python -c: makes the package of dxworker's modules from the bundle in a descriptor, and starts it.
-# Arguments: control descriptor, bundle descriptor, file for the compiled modules or "".
+# Arguments: descriptors of the control socket, the bundle and the alive pipe; file for the compiled modules or "".
 import sys
 def boot():
     import json, marshal, os, socket, types
     from importlib.machinery import ModuleSpec
     from importlib.util import find_spec
-    control, bundle, cache = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    control, bundle, alive, cache = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     sys.argv[1:] = []
     if sys.path and sys.path[0] == "":
         del sys.path[0]
@@ -56,7 +56,9 @@ def boot():
         importlib.import_module("_dxworker." + name)
     stage = sys.modules["_dxworker.stage"]
     stage.finder = Finder
-    return stage, socket.socket(fileno=control)
-stage, control = boot()
+    for fd in (control, alive):
+        os.set_inheritable(fd, False)
+    return stage, socket.socket(fileno=control), alive
+stage, control, alive = boot()
 del boot
-stage.main(control)
+stage.main(control, alive)

@@ -15,9 +15,9 @@ var boot string
 //go:embed dxworker/*.py
 var modules embed.FS
 
-// Boot is the program for python -c. Its arguments are the numbers of the
-// control and the bundle descriptor, and the file in which compiled modules
-// are kept, or "".
+// Boot is the program for python -c. Its arguments are the descriptors of the
+// control socket, the bundle and the alive pipe, and the file in which
+// compiled modules are kept, or "".
 func Boot() string { return boot }
 
 // Bundle is a JSON object: a module's source by its name.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -161,7 +162,7 @@ func (p *Session) Start(id int) (run.Worker, <-chan run.Signal, error) {
 		return nil, nil, err
 	}
 	p.runs++
-	err = child.send(map[string]any{"op": "go", "run": p.runs, "worker": id, "text": p.settings.Text}, ch.file, ch.toWorker, ch.toEngine)
+	err = child.send(map[string]any{"op": "go", "run": p.runs, "worker": id, "text": p.settings.Text}, ch.file, ch.toWorker, ch.toEngine, ch.out, ch.err)
 	if err != nil {
 		child.close()
 		ch.Close()
@@ -313,7 +314,22 @@ func (w *worker) death() run.Signal {
 	} else {
 		s.Item = -1
 	}
+	s.Stdout, s.Stderr = tail(w.ch.out), tail(w.ch.err)
 	return s
+}
+
+// maxTail is how much of a dead worker's captured output is kept.
+const maxTail = 64 << 10
+
+// tail returns the end of a capture file.
+func tail(f *os.File) string {
+	st, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	b := make([]byte, min(st.Size(), maxTail))
+	n, _ := f.ReadAt(b, st.Size()-int64(len(b)))
+	return strings.ToValidUTF8(string(b[:n]), "\uFFFD")
 }
 
 func (w *worker) close() {

@@ -17,8 +17,9 @@ const maxMessage = 1 << 30
 // stage is a Python process that has stopped between two parts of a pytest
 // session, seen through its control socket. One request at a time.
 type stage struct {
-	conn *net.UnixConn
-	pid  int
+	conn  *net.UnixConn
+	pid   int
+	alive *os.File // of the first stage: closing it ends all processes
 }
 
 // reply is any message of a stage.
@@ -133,4 +134,9 @@ func (s *stage) wait(pid int) (int, error) {
 	return r.Status, err
 }
 
-func (s *stage) close() { s.conn.Close() }
+func (s *stage) close() {
+	s.conn.Close()
+	if s.alive != nil {
+		s.alive.Close()
+	}
+}

@@ -34,7 +34,14 @@ func interpreter(s Settings) (*stage, *exec.Cmd, error) {
 		ours.Close()
 		return nil, nil, err
 	}
-	cmd := exec.Command(s.Python, "-c", pyworkers.Boot(), "3", "4", s.compiled())
+	// The workers are ended when the write end is closed, by us or by our death.
+	alive, hold, err := os.Pipe()
+	if err != nil {
+		ours.Close()
+		return nil, nil, fmt.Errorf("making the alive pipe: %w", err)
+	}
+	defer alive.Close()
+	cmd := exec.Command(s.Python, "-c", pyworkers.Boot(), "3", "4", "5", s.compiled())
 	cmd.Dir, cmd.Env = s.Dir, s.Env
 	if s.Stdin != nil { // a nil *os.File in an interface would be a closed descriptor, not /dev/null
 		cmd.Stdin = s.Stdin
@@ -45,13 +52,14 @@ func interpreter(s Settings) (*stage, *exec.Cmd, error) {
 	if s.Stderr != nil {
 		cmd.Stderr = s.Stderr
 	}
-	cmd.ExtraFiles = []*os.File{theirs, bundle}
+	cmd.ExtraFiles = []*os.File{theirs, bundle, alive}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !s.Terminal}
 	if err := cmd.Start(); err != nil {
 		ours.Close()
+		hold.Close()
 		return nil, nil, fmt.Errorf("starting %s: %w", s.Python, err)
 	}
-	return &stage{conn: ours, pid: cmd.Process.Pid}, cmd, nil
+	return &stage{conn: ours, pid: cmd.Process.Pid, alive: hold}, cmd, nil
 }
 
 func socketPair() (*net.UnixConn, *os.File, error) {
@@ -91,6 +99,7 @@ type channel struct {
 	mem      []byte
 	toWorker *os.File // rung by the engine
 	toEngine *os.File // rung by the worker
+	out, err *os.File // the worker's capture files: what a dead one had captured
 }
 
 func newChannel() (*channel, error) {
@@ -111,6 +120,13 @@ func newChannel() (*channel, error) {
 		}
 		*bell = os.NewFile(uintptr(fd), "doorbell")
 	}
+	if c.out, err = memory("dx-stdout", 0); err == nil {
+		c.err, err = memory("dx-stderr", 0)
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -120,7 +136,7 @@ func (c *channel) Close() {
 		_ = unix.Munmap(c.mem)
 		c.mem = nil
 	}
-	for _, f := range []*os.File{c.file, c.toWorker, c.toEngine} {
+	for _, f := range []*os.File{c.file, c.toWorker, c.toEngine, c.out, c.err} {
 		if f != nil {
 			f.Close()
 		}

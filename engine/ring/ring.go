@@ -42,11 +42,6 @@ const (
 	UpSize   = 1 << 20
 	Size     = control + DownSize + UpSize // of the whole mapping
 
-	// MaxPayload is the size of a frame's payload above which it is split: a
-	// quarter of the ring, so that writing and reading overlap.
-	MaxPayload = UpSize / 4
-	maxDown    = DownSize / 4
-
 	// Nap is how long a side sleeps at most before it looks again. It bounds
 	// what a late look at the other's flag costs; 20 naps a second of an idle
 	// worker cost less than can be measured.
@@ -119,7 +114,8 @@ func (p *Producer) Put(h wire.Header, payload []byte) bool {
 	return true
 }
 
-// Max is the largest payload of one frame.
+// Max is the largest payload of one frame: a quarter of the ring, so that
+// writing and reading overlap. What is larger is split.
 func (p *Producer) Max() int { return len(p.buf) / 4 }
 
 // Wake reports whether the consumer sleeps, and so its doorbell must be rung.

@@ -139,9 +139,28 @@ func (d *dispatcher) end(i, worker int, timing wire.Timing) {
 	d.emit(Event{Test: r})
 }
 
-// crashPayload tells a worker that takes a dead one's place what happened.
-func crashPayload(phase pytest.Phase, message string) []byte {
-	b, err := json.Marshal(map[string]string{"when": phase.String(), "message": message})
+// crash is what is told of a test whose worker died.
+type crash struct {
+	When    string `json:"when"`
+	Message string `json:"message"`
+	Stdout  string `json:"stdout,omitempty"`
+	Stderr  string `json:"stderr,omitempty"`
+}
+
+func (c *crash) report() report {
+	r := report{When: c.When, Outcome: "failed", Crash: true, Message: c.Message, Text: c.Message}
+	if c.Stdout != "" {
+		r.Sections = append(r.Sections, [2]string{"Captured stdout " + c.When, c.Stdout})
+	}
+	if c.Stderr != "" {
+		r.Sections = append(r.Sections, [2]string{"Captured stderr " + c.When, c.Stderr})
+	}
+	return r
+}
+
+// payload tells it to the worker that takes the dead one's place.
+func (c *crash) payload() []byte {
+	b, err := json.Marshal(c)
 	if err != nil {
 		panic(err) // strings only
 	}

@@ -49,10 +49,11 @@ type Signal struct {
 
 	// With Gone: how the process ended, and what it was about to run; Item is
 	// -1 when nothing.
-	Killed string // the signal's name
-	Status int
-	Phase  int // as in ring.Checkpoint
-	Error  string
+	Killed         string // the signal's name
+	Status         int
+	Phase          int    // as in ring.Checkpoint
+	Stdout, Stderr string // what it had captured
+	Error          string
 }
 
 // CancelReason says why a run was cancelled; it is the cause of the context.
@@ -105,8 +106,8 @@ type Ended struct {
 // Sink is told of a run, in order, from one goroutine.
 type Sink interface{ Event(Event) }
 
-// maxDeaths is how many workers may die in a row without a test ended in
-// between: a crash is one test's, this is the environment's.
+// maxDeaths is how many workers may die one after another without that a test
+// has ended: a crash in a test is that test's, this is the environment's.
 const maxDeaths = 3
 
 // Options of a run.
@@ -243,15 +244,16 @@ func (d *dispatcher) pending() []uint32 {
 
 // died ends the test that a worker was running when its process ended.
 func (d *dispatcher) died(s Signal) {
-	d.deaths++
 	if s.Item < 0 || s.Item >= len(d.tests) || d.tests[s.Item].done {
+		d.deaths++
 		return
 	}
+	d.deaths = 0 // it ended a test
 	phase := pytest.Phase(min(s.Phase, int(pytest.Teardown)))
 	t := &d.tests[s.Item]
-	t.add(report{When: phase.String(), Outcome: "failed", Crash: true, Message: s.how()})
-	payload := crashPayload(phase, s.how())
-	d.frames = append(d.frames, frame{wire.Problem, s.Item, payload})
+	c := crash{When: phase.String(), Message: s.how(), Stdout: s.Stdout, Stderr: s.Stderr}
+	t.add(c.report())
+	d.frames = append(d.frames, frame{wire.Crash, s.Item, c.payload()})
 	d.end(s.Item, s.Worker, wire.Timing{Setup: -1, Call: -1, Teardown: -1})
 }
 

@@ -71,21 +71,20 @@ class Capture:
                 return
 
 
-def own_capture_files(config):
-    """Forked processes share the offset of pytest's capture files: gives this one files of its own."""
-    import tempfile
+def own_capture_files(config, fds):
+    """Forked processes share the offset of pytest's capture files: gives this one the engine's files, which outlive it."""
     cm = config.pluginmanager.get_plugin("capturemanager")
     capturing = cm and cm._global_capturing
-    for cap in (capturing and (capturing.out, capturing.err)) or ():
-        tmpfile = getattr(cap, "tmpfile", None)
+    for cap, fd in zip((capturing and (capturing.out, capturing.err)) or (), fds):
         try:
-            old = tmpfile.fileno()
+            old = cap.tmpfile.fileno()
         except (AttributeError, OSError, ValueError):
             continue  # in memory
-        with tempfile.TemporaryFile(buffering=0) as fresh:
-            os.dup2(fresh.fileno(), old, inheritable=False)
+        os.dup2(fd, old, inheritable=False)
         if cap._state == "started":
             os.dup2(old, cap.targetfd)
+    for fd in fds:
+        os.close(fd)
 
 
 class Logs:

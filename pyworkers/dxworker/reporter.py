@@ -144,7 +144,7 @@ class Terminal:
         self.reporter = tr = pm.get_plugin("terminalreporter")
         self.failures = pm.get_plugin("lfplugin")
         self.file, self.flushed, self.out = None, 0.0, None
-        self.patience = 0 if config.option.capture == "no" else PATIENCE
+        self.patience = PATIENCE if config.option.capture == "fd" else 0  # else tests may write in between
         if tr is None:
             return
         from _pytest.terminal import TerminalReporter
@@ -159,6 +159,7 @@ class Terminal:
         # Somebody reads the reports: verbose lines, tables of durations, summaries of passed tests, plugins' summaries.
         self.whole = bool(
             type(tr) is not TerminalReporter or self.verbose or getattr(config.option, "durations", None)
+            or getattr(tr, "_show_progress_info", None) == "times"
             or set(getattr(config.option, "reportchars", "")) & set("pPA")
             or any(foreign_to(config, name) for name in ("pytest_terminal_summary", "pytest_sessionfinish", "pytest_unconfigure")))
         self.early = hasattr(tr, "_write_progress_information_if_past_edge")  # since 8.4 with the letter, not behind the teardown

@@ -6,6 +6,7 @@ import struct
 from . import wire
 from .around import Unsupported, own_capture_files
 from .fastloop import FastLoop
+from .replay import REPLAYED, Replay
 from .reporter import Reporter
 from .ring import Ring
 
@@ -38,15 +39,15 @@ class Run:
 
     def run(self, message, fds):
         plugin, session = self.plugin, self.session
-        if plugin.stage.child:
-            own_capture_files(session.config)
         memory, bell_in, bell_out = (high(fd) for fd in fds[:3])
+        own_capture_files(session.config, fds[3:5])
         ring = Ring(memory, bell_in, bell_out)
         ring.run = message["run"]
         reporter = Reporter(session.config, ring, message.get("text", False), high(os.dup(1)))
         plugin.reporter = reporter
         plugin.role = self
         self.ring = ring
+        self.replay = Replay(session, plugin, reporter)
         feed = self.feed()
         if self.loop is not None:
             self.loop.run(feed, reporter)
@@ -70,8 +71,11 @@ class Run:
                 frame = ring.wait() if len(queue) < 2 and not finished else ring.poll()
                 if frame is None:
                     break
-                kind, _, data = frame
-                if kind == wire.RUN:
+                kind, item, data = frame
+                if kind in REPLAYED:
+                    self.replay.frame(kind, item, data)
+                elif kind == wire.RUN:
+                    self.replay.settle()
                     for first, count in _pair.iter_unpack(data):
                         queue.extend(range(first, first + count))
                 elif kind == wire.FINISH:

@@ -3,15 +3,18 @@
 L0 has imported pytest. P has read options, configuration and plugins, no conftest. B1 has loaded the conftests and started the
 session. L1 has collected. A child of L1 runs items, in a role of roles.py."""
 import array
+import fcntl
 import gc
 import json
 import os
+import signal
 import socket
 import struct
 import sys
 import time
 
 _length = struct.Struct("<I")
+F_SETSIG = 10  # of Linux; fcntl has no name for it
 
 
 class Control:
@@ -49,11 +52,12 @@ class Control:
 
 
 class Stage:
-    def __init__(self, control):
-        self.control = control
+    def __init__(self, control, alive):
+        """alive: the end of a pipe that the engine holds the other end of."""
+        self.control, self.alive, self.watch = control, alive, None
         self.stops = ("L0",)
         self.child = False
-        self.handlers = 0
+        self.watch_engine()
 
     def stop(self, name, **info):
         """Says that a stage is reached and serves it; returns the message that lets this process, or a fork of it, go on."""
@@ -82,6 +86,19 @@ class Stage:
             elif op == "exit":
                 os._exit(0)
 
+    def watch_engine(self):
+        """The kernel ends this process when the engine is gone, whatever Python code is running: a signal is asked for when the
+        other end of a pipe is closed. Owner and flags belong to an open file, so each process opens its own."""
+        own = os.open("/proc/self/fd/%d" % self.alive, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = fcntl.fcntl(own, fcntl.F_DUPFD_CLOEXEC, 500)
+        os.close(own)
+        fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(fd, F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
+        if self.watch is not None:
+            os.close(self.watch)
+        self.watch = fd
+
     def _fork(self, message, fds):
         fresh = socket.socket(fileno=fds[0])
         sys.stdout.flush()
@@ -91,6 +108,7 @@ class Stage:
             self.control.sock.close()
             self.control.sock = fresh
             self.child = True
+            self.watch_engine()
             if message.get("group"):
                 os.setpgid(0, 0)
             if message.get("unfreeze"):
@@ -112,7 +130,8 @@ class Plugin:
         """Decorates the hooks; pytest is imported by then."""
         import pytest
         cls = type(self)
-        for name in ("pytest_load_initial_conftests", "pytest_collection", "pytest_runtestloop", "pytest_runtest_logreport"):
+        for name in ("pytest_load_initial_conftests", "pytest_collection", "pytest_runtestloop", "pytest_runtest_logreport",
+                     "pytest_report_teststatus"):
             setattr(cls, name, pytest.hookimpl(tryfirst=True)(getattr(cls, name)))
 
     def pytest_load_initial_conftests(self, early_config):
@@ -128,13 +147,17 @@ class Plugin:
         from .roles import Run  # not at the top: it needs pytest
         run = Run(session, self)
         message, fds = self.stage.stop("L1", **run.describe())
-        self.stage.reached = True
         run.run(message, fds)
         return True
 
     def pytest_runtest_logreport(self, report):
         if self.reporter is not None:
             self.reporter.logreport(report)
+
+    def pytest_report_teststatus(self, report):
+        if getattr(report, "dx_crash", False):
+            return "error", "E", "ERROR"
+        return None
 
     def pytest_warning_recorded(self, warning_message, when, nodeid):
         if self.reporter is not None and when == "runtest":
@@ -144,9 +167,9 @@ class Plugin:
 finder = None  # of these modules; out of the way once all are there
 
 
-def main(control):
+def main(control, alive):
     """Runs in the interpreter that the engine started, under its bootstrap."""
-    stage = Stage(Control(control))
+    stage = Stage(Control(control), alive)
     began = time.perf_counter()
     try:
         import pytest

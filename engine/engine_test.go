@@ -1,0 +1,292 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/enginetest"
+	"github.com/dx-py/dx-py-ls/engine/pyenv"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
+	"github.com/dx-py/dx-py-ls/engine/run"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// results collects what a run says.
+type results struct {
+	tests    map[string]*pytest.Result
+	order    []string
+	started  run.Started
+	ended    run.Ended
+	problems []string
+}
+
+func (r *results) Event(e run.Event) {
+	switch {
+	case e.Started != nil:
+		r.started = *e.Started
+	case e.Test != nil:
+		r.tests[e.Test.ID] = e.Test
+		r.order = append(r.order, e.Test.ID)
+	case e.Problem != nil:
+		r.problems = append(r.problems, e.Problem.Message)
+	case e.Ended != nil:
+		r.ended = *e.Ended
+	}
+}
+
+// outcomes are the tests' outcomes by id.
+func (r *results) outcomes() map[string]string {
+	m := map[string]string{}
+	for id, t := range r.tests {
+		m[id] = t.Outcome.String()
+	}
+	return m
+}
+
+// environment is that of the tests without what changes pytest's answers.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		return strings.HasPrefix(kv, "PYTEST_") || strings.HasPrefix(kv, "PYTHONDONTWRITEBYTECODE")
+	})
+}
+
+// request is a run in a folder, with what pytest prints in a file.
+func request(t *testing.T, version, dir string, args ...string) (engine.Request, *output) {
+	t.Helper()
+	python := enginetest.Python(t, version)
+	env, err := pyenv.Find(pyenv.Input{Python: python, Root: dir, Env: map[string]string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := newOutput(t)
+	return engine.Request{Env: env, Dir: dir, Vars: environment(), Args: args, State: t.TempDir(), Texts: true, Stdout: out.w, Stderr: out.w}, out
+}
+
+// output is a pipe, as plain pytest has it here: a test that opens /dev/stdout
+// would truncate a file.
+type output struct {
+	w    *os.File
+	text chan string
+}
+
+func newOutput(t *testing.T) *output {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &output{w, make(chan string, 1)}
+	go func() {
+		b, _ := io.ReadAll(r)
+		r.Close()
+		o.text <- string(b)
+	}()
+	t.Cleanup(func() { w.Close() })
+	return o
+}
+
+// String waits for the end of the output. No process may hold the pipe by then.
+func (o *output) String() string {
+	o.w.Close()
+	s := <-o.text
+	o.text <- s
+	return s
+}
+
+// runTests runs a request to its end.
+func runTests(t *testing.T, r engine.Request) (*results, int) {
+	t.Helper()
+	res := &results{tests: map[string]*pytest.Result{}}
+	status, err := engine.Run(context.Background(), r, res)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, status
+}
+
+// plain runs pytest as its console script does.
+func plain(t *testing.T, version, dir string, args ...string) (string, int) {
+	t.Helper()
+	python := enginetest.Python(t, version)
+	code := "import sys; b = sys.argv.pop(1); sys.path[0] = b; sys.argv[0] = b + '/pytest'; import pytest; sys.exit(pytest.main())"
+	cmd := exec.Command(python, append([]string{"-c", code, filepath.Dir(python)}, args...)...)
+	cmd.Dir, cmd.Env = dir, environment()
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// variable is what differs from run to run: times, addresses, counted folders.
+var variable = []struct {
+	what *regexp.Regexp
+	by   string
+}{
+	{regexp.MustCompile(`in \d+\.\d+s( \(\d+:\d+:\d+\))?`), "in Ns"},
+	{regexp.MustCompile(`(?m)^=+ (.*) =+$`), "= $1 ="},
+	{regexp.MustCompile(`(?m)^\d+\.\d+s (call|setup|teardown) .*$`), "Ns phase"},
+	{regexp.MustCompile(`(?m) \d+(\.\d+)?m?s$`), " Ns"},
+	{regexp.MustCompile(`0x[0-9a-f]{6,}`), "0xADDRESS"},
+	{regexp.MustCompile(`pytest-of-[^/]+/pytest-\d+`), "pytest-N"},
+}
+
+func normal(s string) string {
+	for _, v := range variable {
+		s = v.what.ReplaceAllString(s, v.by)
+	}
+	return s
+}
+
+// project copies a folder of testdata/projects, so that no cache stays behind.
+func project(t *testing.T, name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("../testdata/projects", name))); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestTextIsPytests compares everything that is printed, and the exit status,
+// with pytest's own, under options that change the loop or the report.
+func TestTextIsPytests(t *testing.T) {
+	all := [][]string{
+		{}, {"-v"}, {"-q"}, {"-x"}, {"-rA"}, {"--durations=3", "-vv"}, {"-s"}, {"--tb=short", "--maxfail=3"}, {"--capture=sys"},
+		{"-p", "no:logging"}, {"--setup-show"}, {"--collect-only", "-q"}, {"-k", "fail or TestU", "--color=yes"}, {"-o", "log_level=INFO"},
+		{"-o", "console_output_style=count"}, {"--bad-option"}, {"nothing_here.py"}, {"test_zoo.py::TestU", "test_zoo.py::test_par[1-2]"},
+		{"-o", "console_output_style=times"}, {"-n0"}, {"--fixtures", "-q"}, {"-p", "no:terminal"},
+	}
+	for _, v := range enginetest.Versions {
+		options := all
+		if v != "9.2.0" {
+			options = all[:6]
+		}
+		t.Run(v, func(t *testing.T) {
+			dir := project(t, "outcomes")
+			for _, o := range options {
+				args := append([]string{"-p", "no:cacheprovider"}, o...)
+				if v == "7.4.4" {
+					// An exception group's text shows pytest's own frames there, and
+					// they are not the same: README, "what may differ".
+					args = append(args, "--deselect", "test_zoo.py::test_group")
+				}
+				want, wantStatus := plain(t, v, dir, args...)
+				r, out := request(t, v, dir, args...)
+				_, status := runTests(t, r)
+				if status != wantStatus {
+					t.Errorf("%v: exit status %d, pytest has %d", o, status, wantStatus)
+				}
+				if diff := cmp.Diff(strings.Split(normal(want), "\n"), strings.Split(normal(out.String()), "\n")); diff != "" {
+					t.Errorf("%v: pytest (-), here (+):\n%s", o, diff)
+				}
+			}
+		})
+	}
+}
+
+// TestCrashes runs tests that end their process: each ends in one state, and
+// the others run once.
+func TestCrashes(t *testing.T) {
+	want := map[string]string{
+		"test_crash.py::test_before": "passed", "test_crash.py::test_fail": "failed", "test_crash.py::test_exit": "error",
+		"test_crash.py::test_between": "passed", "test_crash.py::test_segv": "error", "test_crash.py::test_setup": "error",
+		"test_crash.py::test_td": "error", "test_crash.py::test_exit_code": "failed", "test_crash.py::test_close": "error",
+		"test_crash.py::test_after": "passed",
+	}
+	for _, v := range enginetest.Versions {
+		t.Run(v, func(t *testing.T) {
+			r, out := request(t, v, project(t, "crashes"))
+			res, status := runTests(t, r)
+			if diff := cmp.Diff(want, res.outcomes()); diff != "" {
+				t.Errorf("want (-), got (+):\n%s", diff)
+			}
+			if len(res.order) != len(want) {
+				t.Errorf("%d results for %d tests", len(res.order), len(want))
+			}
+			if status != 1 {
+				t.Errorf("exit status %d, want 1", status)
+			}
+			all := out.String()
+			for _, s := range []string{
+				"ERROR at call of test_exit", "ended with exit status 3", "last words", "ended by SIGSEGV", "ERROR at teardown of test_td",
+				"Captured stdout call", "hello", "2 failed, 3 passed, 5 errors",
+			} {
+				if !strings.Contains(all, s) {
+					t.Errorf("%q is not printed in\n%s", s, all)
+				}
+			}
+			if n := strings.Count(all, "____ ERROR at call of test_exit _"); n != 1 {
+				t.Errorf("the crash is told %d times", n)
+			}
+		})
+	}
+}
+
+// TestProcessDies ends the process while pytest starts and collects.
+func TestProcessDies(t *testing.T) {
+	for name, source := range map[string]string{
+		"conftest.py": "import os; os._exit(7)\n",
+		"test_a.py":   "import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n",
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(source), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, _ := request(t, "9.2.0", dir)
+		_, err := engine.Run(context.Background(), r)
+		if err == nil || !strings.Contains(err.Error(), "before all tests were collected") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestCancel cancels a run in a test that never ends.
+func TestCancel(t *testing.T) {
+	for name, body := range map[string]string{
+		"python":  "while True: pass",
+		"blocked": "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32)); exec('while True: pass')",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			source := "def test_a(): pass\ndef test_hang():\n    " + body + "\ndef test_b(): pass\n"
+			if err := os.WriteFile(filepath.Join(dir, "test_a.py"), []byte(source), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r, _ := request(t, "9.2.0", dir)
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			res := &results{tests: map[string]*pytest.Result{}}
+			status, err := engine.Run(ctx, r, res, onTest(cancel))
+			if err != nil || status != 2 {
+				t.Errorf("status %d, %v, want 2", status, err)
+			}
+			if got := res.outcomes(); got["test_a.py::test_a"] != "passed" || got["test_a.py::test_b"] != "" {
+				t.Errorf("outcomes %v", got)
+			}
+		})
+	}
+}
+
+// onTest calls a function at the first result.
+type onTest func()
+
+func (f onTest) Event(e run.Event) {
+	if e.Test != nil {
+		f()
+	}
+}
