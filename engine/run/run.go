@@ -4,6 +4,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -95,8 +96,21 @@ type Warning struct {
 // Problem is something that went wrong beside the tests.
 type Problem struct{ Message string }
 
+// Spent is what workers count themselves.
+type Spent struct {
+	Ran       int     // items
+	Wall, CPU float64 // seconds in the loop, summed over workers
+}
+
+// doneSaid is the last thing that a worker says of itself.
+type doneSaid struct {
+	Status int `json:"status"`
+	Spent
+}
+
 // Ended ends a run.
 type Ended struct {
+	Spent
 	Status  int // pytest's exit status
 	Totals  map[pytest.Outcome]int
 	NotRun  int
@@ -127,7 +141,7 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 			notRun++
 		}
 	}
-	d.emit(Event{Ended: &Ended{Status: status, Totals: d.totals, NotRun: notRun, Seconds: time.Since(d.began).Seconds()}})
+	d.emit(Event{Ended: &Ended{Status: status, Totals: d.totals, NotRun: notRun, Spent: d.spent, Seconds: time.Since(d.began).Seconds()}})
 	return status, err
 }
 
@@ -139,6 +153,7 @@ type dispatcher struct {
 	began   time.Time
 	totals  map[pytest.Outcome]int
 	deaths  int
+	spent   Spent
 	frames  []frame // what has been said, for a worker that takes a dead one's place
 }
 
@@ -206,10 +221,14 @@ func (d *dispatcher) generation(ctx context.Context, id int) (status int, died *
 			switch s.Kind {
 			case wire.Done:
 				finished = true
-				_, err := fmt.Sscanf(string(s.Payload), "%d", &status)
-				if err != nil {
-					status = 3
+				var done doneSaid
+				if err := json.Unmarshal(s.Payload, &done); err != nil {
+					done.Status = 3
 				}
+				status = done.Status
+				d.spent.Ran += done.Ran
+				d.spent.Wall += done.Wall
+				d.spent.CPU += done.CPU
 			case Gone:
 				if finished {
 					continue

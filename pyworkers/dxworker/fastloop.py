@@ -51,6 +51,7 @@ class FastLoop:
         """Touches every internal that the loop uses."""
         self.stash = operator.attrgetter("stash" if hasattr(config, "stash") else "_store")
         self.state = self.session._setupstate
+        self.parent = None  # of the last item whose parents were all set up
         self.stack_is_dict = isinstance(getattr(self.state, "stack", None), dict)
         self.capture = Capture(config)
         self.logs = Logs(config, self.stash)
@@ -248,7 +249,14 @@ class FastLoop:
             if x.marked:
                 skipping.pytest_runtest_setup(item)
             self.current(x.env[0])
-            self.state.setup(item)
+            stack = self.state.stack
+            if self.stack_is_dict and self.parent is item.parent and len(stack) == len(x.chain) - 1:
+                stack[item] = ([item.teardown], None)  # what SetupState.setup does when all parents are set up
+                item.setup()
+            else:
+                self.parent = None
+                self.state.setup(item)
+                self.parent = item.parent
         elif k == 1:
             if x.marked or self.marks(x) != x.marks:
                 wrapper = skipping.pytest_runtest_call(item)
@@ -266,7 +274,14 @@ class FastLoop:
                         self.stash(item)[self.xfail_key] = skipping.evaluate_xfail_marks(item)
         else:
             self.current(x.env[2])
-            self.state.teardown_exact(following) if self.stack_is_dict else self.state.teardown_exact(item, following)
+            stack = self.state.stack
+            if not self.stack_is_dict:
+                self.state.teardown_exact(item, following)
+            elif following is not None and following.parent is item.parent and len(stack.get(item, ((),))[0]) == 1:
+                stack.popitem()  # nothing but the item itself goes, and it has no finalizers
+                item.teardown()
+            else:
+                self.state.teardown_exact(following)
             self.current(None)
         for queue, collect in self.collectors:
             if queue:

@@ -15,7 +15,8 @@ class Reporter:
     An item's frames are Passed, or any number of Report and then End."""
 
     def __init__(self, config, ring, text, out):
-        """text: reports carry what pytest prints of them. out: a descriptor of what pytest's terminal reporter writes to."""
+        """text: reports carry what pytest prints of them. out: a descriptor of what pytest's terminal reporter writes to; None
+        when nobody reads it."""
         self.config, self.ring, self.text = config, ring, text
         self.item, self.index, self.special = None, 0, False
         self.start, self.took = 0.0, [-1.0, -1.0, -1.0]
@@ -145,6 +146,8 @@ class Terminal:
         self.failures = pm.get_plugin("lfplugin")
         self.file, self.flushed, self.out = None, 0.0, None
         self.patience = PATIENCE if config.option.capture == "fd" else 0  # else tests may write in between
+        if out is None:
+            self.reporter = tr = None
         if tr is None:
             return
         from _pytest.terminal import TerminalReporter

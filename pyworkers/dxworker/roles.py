@@ -2,12 +2,13 @@
 import collections
 import os
 import struct
+import time
 
 from . import wire
 from .around import Unsupported, own_capture_files
 from .fastloop import FastLoop
 from .replay import REPLAYED, Replay
-from .reporter import Reporter
+from .reporter import Reporter, dump
 from .ring import Ring
 
 _pair = struct.Struct("<II")
@@ -17,6 +18,7 @@ class Run:
     def __init__(self, session, plugin):
         self.session, self.plugin = session, plugin
         self.loop, self.reason = None, None
+        self.ran, self.spent = 0, (0.0, 0.0)
         try:
             self.loop = FastLoop(session, (plugin,))
         except Unsupported as e:
@@ -43,12 +45,13 @@ class Run:
         own_capture_files(session.config, fds[3:5])
         ring = Ring(memory, bell_in, bell_out)
         ring.run = message["run"]
-        reporter = Reporter(session.config, ring, message.get("text", False), high(os.dup(1)))
+        reporter = Reporter(session.config, ring, message.get("text", False), None if message.get("silent") else high(os.dup(1)))
         plugin.reporter = reporter
         plugin.role = self
         self.ring = ring
         self.replay = Replay(session, plugin, reporter)
         feed = self.feed()
+        self.ran, self.began = 0, (time.perf_counter(), time.process_time())
         if self.loop is not None:
             self.loop.run(feed, reporter)
         else:
@@ -60,6 +63,7 @@ class Run:
                     raise session.Failed(session.shouldfail)
                 if session.shouldstop:
                     raise session.Interrupted(session.shouldstop)
+        self.spent = tuple(now - then for now, then in zip((time.perf_counter(), time.process_time()), self.began))
         reporter.terminal.flush()
 
     def feed(self):
@@ -86,11 +90,12 @@ class Run:
             if not queue:
                 return
             index = queue.popleft()
+            self.ran += 1
             yield index, items[index], items[queue[0]] if queue else None
 
     def finish(self, status):
         self.plugin.reporter = None
-        self.ring.send(wire.DONE, 0, b"%d" % status)
+        self.ring.send(wire.DONE, 0, dump({"status": status, "ran": self.ran, "wall": self.spent[0], "cpu": self.spent[1]}))
 
 
 def high(fd):
