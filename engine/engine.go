@@ -24,6 +24,8 @@ type Request struct {
 	State string   // folder for state, "" for none
 
 	Module   bool // as python -m pytest, with the working directory on sys.path
+	Workers  int  // processes that run tests; 0 is 1
+	Dist     run.Dist
 	Terminal bool // tests may read the caller's terminal
 	Texts    bool // results carry what pytest prints of a failure
 
@@ -63,8 +65,16 @@ func Run(ctx context.Context, r Request, sinks ...run.Sink) (status int, err err
 	if status, ended := session.Ended(); ended {
 		return status, nil
 	}
-	mode, reason := session.Mode()
-	return run.Run(ctx, session, run.Options{Mode: mode, Reason: reason, Version: r.Env.Pytest.String()}, sinks...)
+	o := session.Options()
+	o.Version, o.Dist = r.Env.Pytest.String(), r.Dist
+	if r.Workers > 1 {
+		if why := session.Alone(); why != "" {
+			o.Reason = "one worker: " + why
+		} else {
+			o.Workers = r.Workers
+		}
+	}
+	return run.Run(ctx, session, o, sinks...)
 }
 
 // args are pytest's arguments, with xdist, where it is installed, told not to

@@ -2,7 +2,7 @@
 # Arguments: descriptors of the control socket, the bundle and the alive pipe; file for the compiled modules or "".
 import sys
 def boot():
-    import json, marshal, os, socket, types
+    import json, marshal, os, types
     from importlib.machinery import ModuleSpec
     from importlib.util import find_spec
     control, bundle, alive, cache = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
@@ -56,9 +56,7 @@ def boot():
         importlib.import_module("_dxworker." + name)
     stage = sys.modules["_dxworker.stage"]
     stage.finder = Finder
-    for fd in (control, alive):
-        os.set_inheritable(fd, False)
-    return stage, socket.socket(fileno=control), alive
+    return stage, control, alive
 stage, control, alive = boot()
 del boot
 stage.main(control, alive)

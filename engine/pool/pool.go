@@ -122,13 +122,18 @@ func (p *Session) Ended() (status int, ended bool) {
 func (p *Session) Items() []run.Item {
 	out := make([]run.Item, len(p.info.Items))
 	for i, it := range p.info.Items {
-		out[i] = run.Item{ID: it.ID, Path: it.Path, Line: it.Line}
+		out[i] = run.Item{ID: it.ID, Path: it.Path, Line: it.Line, Group: it.Group}
 	}
 	return out
 }
 
-// Mode is how the items will be run, and why when it is not fast.
-func (p *Session) Mode() (mode, reason string) { return p.info.Mode, p.info.Reason }
+// Options say how the items will be run on one worker.
+func (p *Session) Options() run.Options {
+	return run.Options{Workers: 1, Mode: p.info.Mode, Reason: p.info.Reason, MaxFail: p.info.MaxFail}
+}
+
+// Alone is why all items have to run on one worker, "" when they need not.
+func (p *Session) Alone() string { return p.info.Alone }
 
 // Close ends all processes. It returns when they are gone.
 func (p *Session) Close() {
@@ -147,34 +152,35 @@ func (p *Session) Close() {
 	}
 }
 
-// Start forks a worker and begins to read what it says. The channel is closed
-// behind the signal that is the worker's last.
-func (p *Session) Start(id int) (run.Worker, <-chan run.Signal, error) {
+// Start forks a worker. What it says goes to the channel, which has to be
+// read until Gone has come.
+func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Signal) (run.Worker, error) {
 	ch, err := newChannel()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	child, err := p.top.fork(map[string]any{})
 	if err != nil {
 		ch.Close()
-		return nil, nil, err
+		return nil, err
 	}
 	p.runs++
-	err = child.send(map[string]any{"op": "go", "run": p.runs, "worker": id, "text": p.settings.Text, "silent": p.settings.Stdout == nil}, ch.file, ch.toWorker, ch.toEngine, ch.out, ch.err)
+	err = child.send(map[string]any{
+		"op": "go", "run": p.runs, "role": role, "slot": slot, "runners": runners, "text": p.settings.Text, "silent": p.settings.Stdout == nil,
+	}, ch.file, ch.toWorker, ch.toEngine, ch.out, ch.err)
 	if err != nil {
 		child.close()
 		ch.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	w := &worker{session: p, id: id, stage: child, ch: ch, down: ring.Down(ch.mem), up: ring.Up(ch.mem), signals: make(chan run.Signal, 256)}
+	w := &worker{session: p, id: id, stage: child, ch: ch, down: ring.Down(ch.mem), up: ring.Up(ch.mem), signals: to, gone: make(chan struct{})}
 	p.workers = append(p.workers, w)
-	w.gone = make(chan struct{})
 	go w.watch()
 	w.read.Add(1)
 	go w.listen()
-	return w, w.signals, nil
+	return w, nil
 }
 
 // worker is a fork of the collected session that runs items.
@@ -185,7 +191,7 @@ type worker struct {
 	ch      *channel
 	down    *ring.Producer
 	up      *ring.Consumer
-	signals chan run.Signal
+	signals chan<- run.Signal
 	gone    chan struct{} // closed when the process has ended
 	read    sync.WaitGroup
 	closing sync.Once
@@ -215,8 +221,8 @@ func (w *worker) Finish() error { return w.put(wire.Finish, nil) }
 // Stop says that nothing further is to be started.
 func (w *worker) Stop(reason string) error { return w.put(wire.Stop, []byte(reason)) }
 
-// Replay tells the worker what another one said before it died.
-func (w *worker) Replay(kind wire.Kind, item int, payload []byte) error {
+// Tell passes on what another worker said.
+func (w *worker) Tell(kind wire.Kind, item int, payload []byte) error {
 	return w.putItem(kind, item, payload)
 }
 
@@ -275,7 +281,6 @@ const (
 // wrote is read.
 func (w *worker) listen() {
 	defer w.read.Done()
-	defer close(w.signals)
 	idle := naps
 	for {
 		last := false
@@ -359,8 +364,6 @@ func (w *worker) close() {
 		case <-w.gone:
 		default:
 			_ = w.Signal(os.Kill)
-		}
-		for range w.signals { // until listen has ended
 		}
 		w.read.Wait()
 		w.stage.close()

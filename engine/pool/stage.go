@@ -36,6 +36,8 @@ type reply struct {
 	Mode    string              `json:"mode"`
 	Reason  string              `json:"reason"`
 	Foreign map[string][]string `json:"foreign"`
+	MaxFail int                 `json:"maxfail"`
+	Alone   string              `json:"alone"`
 
 	Forked  int    `json:"forked"`
 	Waited  int    `json:"waited"`
@@ -45,14 +47,15 @@ type reply struct {
 	Ended   *int   `json:"ended"`
 }
 
-// item is a collected test: [id, path, line].
+// item is a collected test: [id, path, line, group of xdist_group].
 type item struct {
 	ID, Path string
 	Line     int
+	Group    string
 }
 
 func (i *item) UnmarshalJSON(b []byte) error {
-	return json.Unmarshal(b, &[]any{&i.ID, &i.Path, &i.Line})
+	return json.Unmarshal(b, &[]any{&i.ID, &i.Path, &i.Line, &i.Group})
 }
 
 // errGone says that the process behind a stage has ended.

@@ -2,6 +2,8 @@ package run
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/wire"
@@ -88,31 +90,38 @@ func setSection(list []pytest.Section, s pytest.Section) []pytest.Section {
 	return append(list, s)
 }
 
-// said takes a frame of a worker.
-func (d *dispatcher) said(s Signal) {
+// hear takes a frame of a worker's.
+func (d *dispatcher) hear(p *process, s Signal) {
+	if s.Item >= len(d.tests) {
+		d.problem(errNoItem)
+		return
+	}
 	switch s.Kind {
-	case wire.Passed, wire.Report, wire.End:
-		if s.Item >= len(d.tests) {
-			return
-		}
-		d.frames = append(d.frames, frame{s.Kind, s.Item, s.Payload})
+	case wire.Passed, wire.Report, wire.End, wire.Warning:
+		d.pass(frame{s.Kind, s.Item, s.Payload})
 	}
 	switch s.Kind {
 	case wire.Passed, wire.End:
 		timing, ok := wire.ParseTiming(s.Payload)
 		if !ok {
-			d.emit(Event{Problem: &Problem{"a worker sent a damaged result"}})
+			d.problem(fmt.Errorf("a worker sent a result of %d bytes", len(s.Payload)))
 			return
 		}
 		d.deaths = 0
-		d.end(s.Item, s.Worker, timing)
+		d.end(p, s.Item, timing)
 	case wire.Report:
 		var r report
 		if err := json.Unmarshal(s.Payload, &r); err != nil {
-			d.emit(Event{Problem: &Problem{"a worker sent a damaged report: " + err.Error()}})
+			d.problem(fmt.Errorf("reading a worker's report: %w", err))
 			return
 		}
 		d.tests[s.Item].add(r)
+		if r.Outcome == "failed" && r.WasXFail == nil {
+			d.failures++
+			if d.options.MaxFail > 0 && d.failures >= d.options.MaxFail && d.options.Workers > 1 {
+				d.halt(fmt.Sprintf("stopping after %d failures", d.failures))
+			}
+		}
 	case wire.Warning:
 		var w Warning
 		if err := json.Unmarshal(s.Payload, &w); err == nil {
@@ -121,8 +130,13 @@ func (d *dispatcher) said(s Signal) {
 	}
 }
 
+func (d *dispatcher) problem(err error) { d.emit(Event{Problem: &Problem{err.Error()}}) }
+
 // end gives a test its one terminal state.
-func (d *dispatcher) end(i, worker int, timing wire.Timing) {
+func (d *dispatcher) end(p *process, i int, timing wire.Timing) {
+	if k := slices.Index(p.items, i); k >= 0 {
+		p.items = slices.Delete(p.items, k, k+1)
+	}
 	t := &d.tests[i]
 	if t.done {
 		return
@@ -133,10 +147,28 @@ func (d *dispatcher) end(i, worker int, timing wire.Timing) {
 		r.Outcome = pytest.Passed
 	}
 	it := d.items[i]
-	r.ID, r.Index, r.Path, r.Line, r.Worker = it.ID, i, it.Path, it.Line, worker
+	r.ID, r.Index, r.Path, r.Line, r.Worker = it.ID, i, it.Path, it.Line, p.slot
 	r.Start, r.Duration = timing.Start, [3]float32{timing.Setup, timing.Call, timing.Teardown}
 	d.totals[r.Outcome]++
 	d.emit(Event{Test: r})
+}
+
+// isDone takes the last thing that a worker says of itself.
+func (d *dispatcher) isDone(p *process, payload []byte) {
+	p.done = true
+	var said struct {
+		Status int `json:"status"`
+		Spent
+	}
+	if err := json.Unmarshal(payload, &said); err != nil {
+		said.Status = exitInternal
+	}
+	d.spent.Ran += said.Ran
+	d.spent.Wall += said.Wall
+	d.spent.CPU += said.CPU
+	if p == d.top {
+		d.status = said.Status
+	}
 }
 
 // crash is what is told of a test whose worker died.

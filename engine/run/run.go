@@ -4,7 +4,6 @@ package run
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,25 +15,41 @@ import (
 
 // Item is a collected test.
 type Item struct {
-	ID   string
-	Path string // relative to the root, with slashes
-	Line int    // 1-based
+	ID    string
+	Path  string // relative to the root, with slashes
+	Line  int    // 1-based
+	Group string // of xdist_group, "" for none
 }
+
+// Role is what a worker process is for.
+type Role string
+
+const (
+	// Solo runs all items, and is the session whose end the user sees.
+	Solo Role = "solo"
+	// Runner runs items for a controller, as a worker of pytest-xdist does.
+	Runner Role = "worker"
+	// Controller runs nothing; it is told what runners report, and is the
+	// session whose end the user sees.
+	Controller Role = "controller"
+)
 
 // Workers starts processes that run a session's items.
 type Workers interface {
 	Items() []Item
-	// Start makes a worker. Its signals end with one of kind Gone, behind
-	// which the channel is closed.
-	Start(id int) (Worker, <-chan Signal, error)
+	// Start makes a worker. What it says goes to the channel; the last is of
+	// kind Gone. id is unique among the workers of a run, slot says whose
+	// place among the runners it takes.
+	Start(role Role, id, slot, runners int, to chan<- Signal) (Worker, error)
 }
 
-// Worker runs items by their place in the collected list.
+// Worker is one process. Its methods do not block for long, and fail only when
+// the process is gone.
 type Worker interface {
-	Run(pairs []uint32) error // first, count, first, count, ...
-	Finish() error
-	Stop(reason string) error
-	Replay(kind wire.Kind, item int, payload []byte) error
+	Run(pairs []uint32) error // items by place: first, count, first, count, ...
+	Finish() error            // no more items, or reports, will come
+	Stop(reason string) error // start nothing further
+	Tell(kind wire.Kind, item int, payload []byte) error
 	Signal(os.Signal) error
 }
 
@@ -43,7 +58,7 @@ const Gone wire.Kind = 255
 
 // Signal is what a worker says, or what is said of it.
 type Signal struct {
-	Worker  int
+	Worker  int // its id
 	Kind    wire.Kind
 	Item    int
 	Payload []byte
@@ -68,93 +83,82 @@ const (
 	Superseded  CancelReason = "superseded by a newer run"
 )
 
-// Event is what a sink is told. Exactly one field is set.
-type Event struct {
-	Started *Started
-	Test    *pytest.Result
-	Warning *Warning
-	Problem *Problem
-	Ended   *Ended
+// Options of a run.
+type Options struct {
+	Workers int // at least 1
+	Dist    Dist
+	MaxFail int // stop behind so many failures; 0 for never
+
+	Mode, Reason, Version string // for Started
 }
-
-// Started begins a run.
-type Started struct {
-	Tests, Workers int
-	Mode, Reason   string
-	Version        string // of pytest
-}
-
-// Warning is a warning that pytest recorded while tests ran.
-type Warning struct {
-	ID       string `json:"id"`
-	Category string `json:"category"`
-	Message  string `json:"message"`
-	Path     string `json:"path"`
-	Line     int    `json:"line"`
-}
-
-// Problem is something that went wrong beside the tests.
-type Problem struct{ Message string }
-
-// Spent is what workers count themselves.
-type Spent struct {
-	Ran       int     // items
-	Wall, CPU float64 // seconds in the loop, summed over workers
-}
-
-// doneSaid is the last thing that a worker says of itself.
-type doneSaid struct {
-	Status int `json:"status"`
-	Spent
-}
-
-// Ended ends a run.
-type Ended struct {
-	Spent
-	Status  int // pytest's exit status
-	Totals  map[pytest.Outcome]int
-	NotRun  int
-	Seconds float64
-}
-
-// Sink is told of a run, in order, from one goroutine.
-type Sink interface{ Event(Event) }
 
 // maxDeaths is how many workers may die one after another without that a test
 // has ended: a crash in a test is that test's, this is the environment's.
 const maxDeaths = 3
 
-// Options of a run.
-type Options struct {
-	Mode, Reason, Version string
-}
+// grace is how long a cancelled worker may tear down before it is killed.
+const grace = time.Second
 
-// Run runs all items on one worker and returns pytest's exit status.
+// exit statuses of pytest's.
+const (
+	exitInterrupted = 2
+	exitInternal    = 3
+)
+
+// Run runs all items and returns pytest's exit status.
 func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, error) {
-	d := &dispatcher{workers: workers, items: workers.Items(), sinks: sinks, began: time.Now(), totals: map[pytest.Outcome]int{}}
+	d := &dispatcher{
+		workers: workers, options: o, items: workers.Items(), sinks: sinks, began: time.Now(), totals: map[pytest.Outcome]int{},
+		signals: make(chan Signal, 1024), live: map[int]*process{},
+	}
 	d.tests = make([]test, len(d.items))
-	d.emit(Event{Started: &Started{Tests: len(d.items), Workers: 1, Mode: o.Mode, Reason: o.Reason, Version: o.Version}})
-	status, err := d.run(ctx)
+	d.emit(Event{Started: &Started{Tests: len(d.items), Workers: max(o.Workers, 1), Mode: o.Mode, Reason: o.Reason, Version: o.Version}})
+	err := d.start()
+	if err == nil {
+		err = d.loop(ctx)
+	}
+	d.abandon()
 	notRun := 0
 	for i := range d.tests {
 		if !d.tests[i].done {
 			notRun++
 		}
 	}
-	d.emit(Event{Ended: &Ended{Status: status, Totals: d.totals, NotRun: notRun, Spent: d.spent, Seconds: time.Since(d.began).Seconds()}})
-	return status, err
+	d.emit(Event{Ended: &Ended{Status: d.status, Totals: d.totals, NotRun: notRun, Spent: d.spent, Seconds: time.Since(d.began).Seconds()}})
+	return d.status, err
 }
 
 type dispatcher struct {
 	workers Workers
+	options Options
 	items   []Item
 	tests   []test
 	sinks   []Sink
 	began   time.Time
 	totals  map[pytest.Outcome]int
-	deaths  int
+	status  int
 	spent   Spent
-	frames  []frame // what has been said, for a worker that takes a dead one's place
+
+	signals  chan Signal
+	live     map[int]*process
+	next     int // id of the next process
+	queue    *queue
+	top      *process // solo or controller: whose end is the run's
+	running  int      // runners that live
+	deaths   int
+	failures int
+	stopping string  // why nothing further is started
+	said     []frame // for a solo worker that takes a dead one's place
+}
+
+// process is a worker as the loop sees it.
+type process struct {
+	Worker
+	id, slot int
+	role     Role
+	items    []int // handed over and not ended, in order
+	finished bool  // told that no more items will come
+	done     bool  // has said Done
 }
 
 type frame struct {
@@ -169,111 +173,257 @@ func (d *dispatcher) emit(e Event) {
 	}
 }
 
-// grace is how long a cancelled worker may tear down before it is killed.
-const grace = time.Second
-
-func (d *dispatcher) run(ctx context.Context) (int, error) {
-	for id := 0; ; id++ {
-		status, died, err := d.generation(ctx, id)
-		if err != nil || died == nil {
-			return status, err
-		}
-		if ctx.Err() != nil {
-			return 2, nil
-		}
-		if d.deaths >= maxDeaths {
-			err := fmt.Errorf("%d workers ended one after another without a test between: %s", d.deaths, died.how())
-			d.emit(Event{Problem: &Problem{err.Error()}})
-			return 3, err
+// start makes the first processes.
+func (d *dispatcher) start() error {
+	if d.options.Workers <= 1 {
+		return d.startSolo()
+	}
+	top, err := d.launch(Controller, 0)
+	if err != nil {
+		return err
+	}
+	d.top = top
+	n := min(d.options.Workers, max(len(d.items), 1))
+	d.queue = newQueue(d.items, n, d.options.Dist)
+	for slot := range n {
+		if err := d.startRunner(slot); err != nil {
+			return err
 		}
 	}
+	if d.queue.empty() {
+		d.feedAll()
+	}
+	return nil
 }
 
-// generation runs what has not run on a new worker. died is its last signal
-// when it ended without having finished the session.
-func (d *dispatcher) generation(ctx context.Context, id int) (status int, died *Signal, err error) {
-	w, signals, err := d.workers.Start(id)
+func (d *dispatcher) launch(role Role, slot int) (*process, error) {
+	w, err := d.workers.Start(role, d.next, slot, d.options.Workers, d.signals)
 	if err != nil {
-		return 3, nil, err
+		d.status = exitInternal
+		return nil, err
 	}
-	var sendErr error
-	for _, f := range d.frames {
-		sendErr = errors.Join(sendErr, w.Replay(f.kind, f.item, f.payload))
-	}
-	sendErr = errors.Join(sendErr, w.Run(d.pending()), w.Finish())
-	_ = sendErr // a worker that cannot be reached is Gone, which is handled below
+	p := &process{Worker: w, id: d.next, slot: slot, role: role}
+	d.live[p.id] = p
+	d.next++
+	return p, nil
+}
 
-	cancel := ctx.Done()
-	var killAt <-chan time.Time
-	finished := false
-	for {
-		select {
-		case <-cancel:
-			cancel = nil
-			_ = w.Signal(os.Interrupt)
-			killAt = time.After(grace)
-		case <-killAt:
-			_ = w.Signal(os.Kill)
-		case s, ok := <-signals:
-			if !ok {
-				return status, nil, nil
-			}
-			switch s.Kind {
-			case wire.Done:
-				finished = true
-				var done doneSaid
-				if err := json.Unmarshal(s.Payload, &done); err != nil {
-					done.Status = 3
-				}
-				status = done.Status
-				d.spent.Ran += done.Ran
-				d.spent.Wall += done.Wall
-				d.spent.CPU += done.CPU
-			case Gone:
-				if finished {
-					continue
-				}
-				d.died(s)
-				for range signals {
-				}
-				return 3, &s, nil
-			default:
-				d.said(s)
-			}
-		}
+// startSolo gives all that has not run to one worker, and what has been said
+// to it first.
+func (d *dispatcher) startSolo() error {
+	p, err := d.launch(Solo, 0)
+	if err != nil {
+		return err
 	}
+	d.top = p
+	// An error means that the process is gone; its signal will come.
+	for _, f := range d.said {
+		_ = p.Tell(f.kind, f.item, f.payload)
+	}
+	_ = p.Run(d.pending())
+	_ = p.Finish()
+	return nil
+}
+
+func (d *dispatcher) startRunner(slot int) error {
+	p, err := d.launch(Runner, slot)
+	if err == nil {
+		d.running++
+		d.feed(p)
+	}
+	return err
 }
 
 // pending returns the items without a result, as pairs of first and count.
 func (d *dispatcher) pending() []uint32 {
-	var pairs []uint32
-	for i := 0; i < len(d.tests); {
-		if d.tests[i].done {
-			i++
-			continue
+	var left []int
+	for i := range d.tests {
+		if !d.tests[i].done {
+			left = append(left, i)
 		}
-		first := i
-		for i < len(d.tests) && !d.tests[i].done {
-			i++
-		}
-		pairs = append(pairs, uint32(first), uint32(i-first))
 	}
-	return pairs
+	return pairs(left)
+}
+
+// pairs writes places as first and count.
+func pairs(items []int) []uint32 {
+	var out []uint32
+	for k := 0; k < len(items); {
+		n := 1
+		for k+n < len(items) && items[k+n] == items[k]+n {
+			n++
+		}
+		out = append(out, uint32(items[k]), uint32(n))
+		k += n
+	}
+	return out
+}
+
+// feed keeps a runner busy: it holds a little work, and the item behind it,
+// which pytest must know before it tears one down.
+func (d *dispatcher) feed(p *process) {
+	if p.finished || p.role != Runner {
+		return
+	}
+	if d.stopping == "" {
+		if more := d.queue.take(p.slot, len(p.items)); len(more) > 0 {
+			p.items = append(p.items, more...)
+			_ = p.Run(pairs(more))
+		}
+		if !d.queue.empty() {
+			return
+		}
+	}
+	p.finished = true // what a dead worker gives back goes to the one in its place
+	_ = p.Finish()
+}
+
+// halt has nothing further started: what runs ends and is reported.
+func (d *dispatcher) halt(reason string) {
+	if d.stopping != "" {
+		return
+	}
+	d.stopping = reason
+	for _, p := range d.live {
+		if p.role == Runner {
+			_ = p.Stop(reason)
+		}
+	}
+}
+
+func (d *dispatcher) feedAll() {
+	for _, p := range d.live {
+		d.feed(p)
+	}
+}
+
+// loop runs until the process whose end is the run's has ended.
+func (d *dispatcher) loop(ctx context.Context) error {
+	cancel := ctx.Done()
+	var killAt <-chan time.Time
+	for len(d.live) > 0 {
+		select {
+		case <-cancel:
+			cancel = nil
+			d.halt("interrupted")
+			d.status = exitInterrupted
+			for _, p := range d.live {
+				if p.role != Controller {
+					_ = p.Signal(os.Interrupt)
+				}
+			}
+			killAt = time.After(grace)
+		case <-killAt:
+			killAt = nil
+			for _, p := range d.live {
+				if p.role != Controller {
+					_ = p.Signal(os.Kill)
+				}
+			}
+		case s := <-d.signals:
+			if err := d.signal(ctx, s); err != nil {
+				d.status = exitInternal
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// signal takes what one process says.
+func (d *dispatcher) signal(ctx context.Context, s Signal) error {
+	p := d.live[s.Worker]
+	if p == nil {
+		return nil
+	}
+	switch s.Kind {
+	case wire.Done:
+		d.isDone(p, s.Payload)
+		return nil
+	case Gone:
+		return d.gone(ctx, p, s)
+	}
+	d.hear(p, s)
+	if p.role == Runner {
+		left := d.queue.left
+		d.feed(p)
+		if left > 0 && d.queue.empty() {
+			d.feedAll() // who waits for a next item learns that there is none
+		}
+	}
+	return nil
+}
+
+// gone takes the end of a process.
+func (d *dispatcher) gone(ctx context.Context, p *process, s Signal) error {
+	delete(d.live, p.id)
+	if !p.done {
+		d.died(p, s)
+	}
+	switch {
+	case p.role == Controller:
+		if !p.done {
+			return fmt.Errorf("the process that reports ended: %s", s.how())
+		}
+	case p.done || ctx.Err() != nil || d.stopping != "":
+	case d.deaths >= maxDeaths:
+		err := fmt.Errorf("%d workers ended one after another without a test between: %s", d.deaths, s.how())
+		d.emit(Event{Problem: &Problem{err.Error()}})
+		return err
+	case p.role == Solo:
+		return d.startSolo()
+	default:
+		d.running--
+		d.queue.putBack(p.slot, p.items)
+		err := d.startRunner(p.slot)
+		if d.queue.empty() {
+			d.feedAll()
+		}
+		return err
+	}
+	if p.role == Runner {
+		if d.running--; d.running == 0 && d.top != nil {
+			if d.stopping != "" {
+				_ = d.top.Stop(d.stopping)
+			}
+			_ = d.top.Finish()
+		}
+	}
+	return nil
 }
 
 // died ends the test that a worker was running when its process ended.
-func (d *dispatcher) died(s Signal) {
+func (d *dispatcher) died(p *process, s Signal) {
 	if s.Item < 0 || s.Item >= len(d.tests) || d.tests[s.Item].done {
 		d.deaths++
 		return
 	}
 	d.deaths = 0 // it ended a test
-	phase := pytest.Phase(min(s.Phase, int(pytest.Teardown)))
-	t := &d.tests[s.Item]
-	c := crash{When: phase.String(), Message: s.how(), Stdout: s.Stdout, Stderr: s.Stderr}
-	t.add(c.report())
-	d.frames = append(d.frames, frame{wire.Crash, s.Item, c.payload()})
-	d.end(s.Item, s.Worker, wire.Timing{Setup: -1, Call: -1, Teardown: -1})
+	c := crash{When: pytest.Phase(min(s.Phase, int(pytest.Teardown))).String(), Message: s.how(), Stdout: s.Stdout, Stderr: s.Stderr}
+	d.tests[s.Item].add(c.report())
+	d.pass(frame{wire.Crash, s.Item, c.payload()})
+	d.end(p, s.Item, wire.Timing{Setup: -1, Call: -1, Teardown: -1})
+}
+
+// pass tells the process that reports, or one that may have to.
+func (d *dispatcher) pass(f frame) {
+	if d.top.role == Controller {
+		_ = d.top.Tell(f.kind, f.item, f.payload)
+		return
+	}
+	d.said = append(d.said, f)
+}
+
+// abandon kills what is left when a run fails, and waits for its end.
+func (d *dispatcher) abandon() {
+	for _, p := range d.live {
+		_ = p.Signal(os.Kill)
+	}
+	for len(d.live) > 0 {
+		if s := <-d.signals; s.Kind == Gone {
+			delete(d.live, s.Worker)
+		}
+	}
 }
 
 // how says how a worker's process ended.
@@ -286,3 +436,5 @@ func (s Signal) how() string {
 	}
 	return fmt.Sprintf("the worker process ended with exit status %d", s.Status)
 }
+
+var errNoItem = errors.New("a worker spoke of a test that does not exist")

@@ -1,17 +1,21 @@
 """What other workers did, told to this session's plugins: pytest's terminal reporter, its cache, the user's hooks."""
 import io
 import json
+import sys
+import warnings
 
 from . import wire
 from .hooks import PHASES
 from .reporter import make_report
 
-REPLAYED = (wire.PASSED, wire.REPORT, wire.END, wire.CRASH)
+REPLAYED = (wire.PASSED, wire.REPORT, wire.END, wire.WARNING, wire.CRASH)
 
 
 class Replay:
-    def __init__(self, session, plugin, reporter):
+    def __init__(self, session, plugin, reporter, again):
+        """again: what is told is on the screen already, for this worker takes the place of one that died."""
         self.session, self.config, self.plugin, self.reporter = session, session.config, plugin, reporter
+        self.again = again
         self.reports = {}
         self.muted, self.crashed = None, None
 
@@ -21,18 +25,28 @@ class Replay:
         if kind == wire.REPORT:
             self.reports.setdefault(index, []).append(json.loads(data.decode()))
             return
-        self.mute()
-        if kind == wire.CRASH:
+        if self.again:
+            self.mute()
+        if kind == wire.WARNING:
+            self.warn(json.loads(data.decode()))
+        elif kind == wire.PASSED and self.plugin.light(index):
+            self.pass_over()
+            start, *took = wire.TIMING.unpack(data)[:4]
+            self.reporter.terminal.started(item)
+            for k in range(3):
+                self.reporter.terminal.passed(item, k, start, took[k])
+            self.reporter.terminal.finished(item)
+            self.reporter.terminal.flush_now_and_then()
+        elif kind == wire.CRASH:
             self.tell(item, self.known(index))
             self.crashed = item, json.loads(data.decode())
         else:
             self.tell(item, self.merged(index, item, wire.TIMING.unpack(data)))
 
     def tell(self, item, reports):
-        """Tells reports of one item; the last crash comes before, where something follows it."""
-        if self.crashed is not None:
-            (crashed, said), self.crashed = self.crashed, None
-            self.tell(crashed, [self.crash(crashed, said)])
+        """Tells reports of one item."""
+        self.pass_over()
+        self.reporter.terminal.flush()
         self.plugin.reporter = None  # the engine knows
         try:
             hook = self.config.hook
@@ -43,9 +57,34 @@ class Replay:
         finally:
             self.plugin.reporter = self.reporter
 
+    def pass_over(self):
+        """Tells the last crash, now that something follows it."""
+        if self.crashed is not None:
+            (item, said), self.crashed = self.crashed, None
+            self.tell(item, [self.crash(item, said)])
+
+    def warn(self, said):
+        module = sys.modules.get(said["module"])
+        category = getattr(module, said["category"], None)
+        if not (isinstance(category, type) and issubclass(category, Warning)):
+            category = type(said["category"], (Warning,), {})
+        try:
+            text = category(said["message"])
+            if str(text) != said["message"]:
+                raise TypeError
+        except Exception:
+            text = said["message"]
+        self.plugin.reporter = None
+        try:
+            self.config.hook.pytest_warning_recorded.call_historic(kwargs=dict(
+                warning_message=warnings.WarningMessage(text, category, said["path"], said["line"]), when=said["when"], nodeid=said["id"],
+                location=None))
+        finally:
+            self.plugin.reporter = self.reporter
+
     def known(self, index):
         from_data = self.config.hook.pytest_report_from_serializable
-        return [from_data(config=self.config, data=r["data"]) for r in self.reports.pop(index, ()) if r["data"] is not None]
+        return [from_data(config=self.config, data=with_tuples(r["data"])) for r in self.reports.pop(index, ()) if r["data"] is not None]
 
     def merged(self, index, item, timing):
         """The reports that were sent, and those of the phases that passed without one."""
@@ -82,6 +121,7 @@ class Replay:
     def settle(self):
         """All is told, but for the crash that this worker follows: it is not on the screen."""
         if self.muted is None:
+            self.pass_over()
             return
         tr = self.config.pluginmanager.get_plugin("terminalreporter")
         tr._tw._file, self.muted = self.muted, None
@@ -91,3 +131,14 @@ class Replay:
             self.tell(item, [self.crash(item, said)])
         tr._tw._current_line = ""
         tr.currentfspath = None
+
+
+def with_tuples(data):
+    """A report's data as they were before JSON made lists of the tuples."""
+    for name in ("longrepr", "location"):
+        if isinstance(data.get(name), list):
+            data[name] = tuple(data[name])
+    for name in ("sections", "user_properties"):
+        if isinstance(data.get(name), list):
+            data[name] = [tuple(pair) for pair in data[name]]
+    return data

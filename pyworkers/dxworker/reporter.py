@@ -14,13 +14,15 @@ class Reporter:
 
     An item's frames are Passed, or any number of Report and then End."""
 
-    def __init__(self, config, ring, text, out):
-        """text: reports carry what pytest prints of them. out: a descriptor of what pytest's terminal reporter writes to; None
+    def __init__(self, config, ring, text, runner, out):
+        """runner: another process tells pytest's terminal and cache. text: reports carry what pytest prints of them. out: a descriptor of what pytest's terminal reporter writes to; None
         when nobody reads it."""
         self.config, self.ring, self.text = config, ring, text
         self.item, self.index, self.special = None, 0, False
         self.start, self.took = 0.0, [-1.0, -1.0, -1.0]
         self.terminal = Terminal(config, out)
+        if runner:
+            self.terminal.failures = None
 
     # ---- from the loops
 
@@ -97,7 +99,8 @@ class Reporter:
     def warning(self, warning_message, when, nodeid):
         w = warning_message
         self.ring.send(wire.WARNING, self.index, dump({
-            "when": when, "id": nodeid, "category": w.category.__name__, "message": str(w.message), "path": w.filename, "line": w.lineno}))
+            "when": when, "id": nodeid, "category": w.category.__name__, "module": w.category.__module__, "message": str(w.message),
+            "path": w.filename, "line": w.lineno}))
 
 
 def dump(data):

@@ -2,6 +2,7 @@
 import collections
 import os
 import struct
+import sys
 import time
 
 from . import wire
@@ -10,11 +11,14 @@ from .fastloop import FastLoop
 from .replay import REPLAYED, Replay
 from .reporter import Reporter, dump
 from .ring import Ring
+from .stage import high
 
 _pair = struct.Struct("<II")
 
 
 class Run:
+    """L1, and each of its forks."""
+
     def __init__(self, session, plugin):
         self.session, self.plugin = session, plugin
         self.loop, self.reason = None, None
@@ -30,41 +34,56 @@ class Run:
         rows = []
         for item in self.session.items:
             path, line, _ = item.location
-            rows.append((item.nodeid, path, (line or 0) + 1))
+            rows.append((item.nodeid, path, (line or 0) + 1, group(item)))
         foreign = {}
         if self.loop is not None:
             for impls in self.loop.registry.by_dir.values():
                 for hook, who in impls.foreign.items():
                     foreign.setdefault(hook, sorted(set(foreign.get(hook, []) + who)))
         return {"items": rows, "root": str(getattr(config, "rootpath", None) or config.rootdir), "mode": "fast" if self.loop else "compatible",
-                "reason": self.reason, "foreign": foreign, "maxfail": config.getoption("maxfail", 0)}
+                "reason": self.reason, "foreign": foreign, "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.loop)}
 
     def run(self, message, fds):
-        plugin, session = self.plugin, self.session
+        plugin, session, config = self.plugin, self.session, self.session.config
         memory, bell_in, bell_out = (high(fd) for fd in fds[:3])
-        own_capture_files(session.config, fds[3:5])
-        ring = Ring(memory, bell_in, bell_out)
+        own_capture_files(config, fds[3:5])
+        self.ring = ring = Ring(memory, bell_in, bell_out)
         ring.run = message["run"]
-        reporter = Reporter(session.config, ring, message.get("text", False), None if message.get("silent") else high(os.dup(1)))
+        role = message["role"]
+        if role == "worker":
+            become_worker(config, message["slot"], message["runners"])
+        reporter = Reporter(config, ring, message.get("text", False), role == "worker",
+                            None if message.get("silent") or role == "worker" else high(os.dup(1)))
         plugin.reporter = reporter
         plugin.role = self
-        self.ring = ring
-        self.replay = Replay(session, plugin, reporter)
+        self.replay = Replay(session, plugin, reporter, role == "solo")
         feed = self.feed()
-        self.ran, self.began = 0, (time.perf_counter(), time.process_time())
-        if self.loop is not None:
-            self.loop.run(feed, reporter)
-        else:
-            for index, item, following in feed:
-                reporter.begin(index, item)
-                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-                reporter.end()
+        began = time.perf_counter(), time.process_time()
+        try:
+            if role == "controller":
+                for _ in feed:
+                    pass
                 if session.shouldfail:
                     raise session.Failed(session.shouldfail)
-                if session.shouldstop:
-                    raise session.Interrupted(session.shouldstop)
-        self.spent = tuple(now - then for now, then in zip((time.perf_counter(), time.process_time()), self.began))
-        reporter.terminal.flush()
+            elif self.loop is not None:
+                self.loop.run(feed, reporter)
+            else:
+                self.whole_items(feed, reporter)
+        finally:
+            self.spent = time.perf_counter() - began[0], time.process_time() - began[1]
+            reporter.terminal.flush()
+
+    def whole_items(self, feed, reporter):
+        """pytest's own loop."""
+        session = self.session
+        for index, item, following in feed:
+            reporter.begin(index, item)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            reporter.end()
+            if session.shouldfail:
+                raise session.Failed(session.shouldfail)
+            if session.shouldstop:
+                raise session.Interrupted(session.shouldstop)
 
     def feed(self):
         """Yields (place, item, next item): pytest must know the next item before it tears the current one down."""
@@ -85,23 +104,100 @@ class Run:
                 elif kind == wire.FINISH:
                     finished = True
                 elif kind == wire.STOP:
-                    self.session.shouldstop = data.decode() or "stopped"
-                    raise self.session.Interrupted(self.session.shouldstop)
+                    self.stop(data.decode())
             if not queue:
                 return
             index = queue.popleft()
             self.ran += 1
             yield index, items[index], items[queue[0]] if queue else None
 
+    def stop(self, reason):
+        if reason == "interrupted":
+            raise KeyboardInterrupt
+        if self.session.shouldfail:
+            raise self.session.Failed(self.session.shouldfail)
+        self.session.shouldstop = reason or "stopped"
+        raise self.session.Interrupted(self.session.shouldstop)
+
     def finish(self, status):
         self.plugin.reporter = None
         self.ring.send(wire.DONE, 0, dump({"status": status, "ran": self.ran, "wall": self.spent[0], "cpu": self.spent[1]}))
 
 
-def high(fd):
-    """Moves a descriptor out of the reach of tests that close the small ones."""
-    import fcntl
-    new = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 500)
-    os.close(fd)
-    return new
+def group(item):
+    """The name of xdist_group, as pytest-xdist reads it."""
+    mark = item.get_closest_marker("xdist_group")
+    if mark is None:
+        return ""
+    return str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
 
+
+# Hooks by which a plugin gathers what happened in its process; with several workers it would see a part of it.
+GATHERING = ("pytest_runtest_logreport", "pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure")
+# Distributions' modules that implement one of these and gather nothing.
+HARMLESS = ("_hypothesis_pytestplugin", "hypothesis.", "xdist.", "anyio.", "pytest_asyncio.", "pytest_mock.")
+
+
+def alone(config, loop):
+    """Why the items have to run in one process, "" when they need not."""
+    if getattr(config.option, "capture", "") == "no":
+        return "-s"
+    if loop is None:
+        return loop is None and "the loop is pytest's own"
+    for name in GATHERING:
+        for impl in getattr(config.hook, name).get_hookimpls():
+            module = getattr(impl.function, "__module__", "") or ""
+            path = getattr(sys.modules.get(module), "__file__", None) or ""
+            if module.startswith(("_pytest.", "_dxworker.") + HARMLESS) or os.path.basename(path) == "conftest.py":
+                continue
+            return "%s implements %s" % (module or "a plugin", name)
+    for plugin in config.pluginmanager.get_plugins():
+        path = getattr(plugin, "__file__", None) or ""
+        if os.path.basename(path) == "conftest.py" and reads_workers(path):
+            return "%s asks which worker it is in" % os.path.relpath(path, str(config.invocation_params.dir))
+    return ""
+
+
+def reads_workers(path):
+    """Whether a conftest asks while the session is configured, which the workers share here."""
+    try:
+        with open(path, "rb") as f:
+            text = f.read()
+    except OSError:
+        return False
+    return any(word in text for word in (b"workerinput", b"PYTEST_XDIST_WORKER", b"pytest_configure_node", b"is_xdist_worker"))
+
+
+def become_worker(config, slot, runners):
+    """What pytest-xdist gives its workers, and nothing of what is the controller's."""
+    name = "gw%d" % slot
+    config.workerinput = {"workerid": name, "workercount": runners, "testrunuid": _run_id(), "mainargv": sys.argv}
+    config.workeroutput = {}
+    os.environ["PYTEST_XDIST_WORKER"] = name
+    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(runners)
+    os.environ["PYTEST_XDIST_TESTRUNUID"] = config.workerinput["testrunuid"]
+    pm = config.pluginmanager
+    xml = next((p for p in pm.get_plugins() if type(p).__module__ == "_pytest.junitxml"), None)
+    if xml is not None:
+        pm.unregister(xml)
+    factory = getattr(config, "_tmp_path_factory", None)
+    given = getattr(factory, "_given_basetemp", None)
+    if given is not None:
+        given.mkdir(parents=True, exist_ok=True)
+        factory._given_basetemp = given / ("popen-" + name)
+    # Only the controller prints.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    capturing = getattr(pm.get_plugin("capturemanager"), "_global_capturing", None)
+    saved = getattr(getattr(capturing, "out", None), "targetfd_save", None)
+    if saved is not None:
+        os.dup2(null, saved)
+    os.close(null)
+
+
+def _run_id():
+    """The same in all workers of a run: made in their common parent."""
+    return _RUN_ID
+
+
+_RUN_ID = os.urandom(16).hex()

@@ -51,6 +51,13 @@ class Control:
         return json.loads(body.decode()), list(fds)
 
 
+def high(fd):
+    """Moves a descriptor out of the reach of tests that close the small ones."""
+    new = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 500)
+    os.close(fd)
+    return new
+
+
 class Stage:
     def __init__(self, control, alive):
         """alive: the end of a pipe that the engine holds the other end of."""
@@ -90,8 +97,7 @@ class Stage:
         """The kernel ends this process when the engine is gone, whatever Python code is running: a signal is asked for when the
         other end of a pipe is closed. Owner and flags belong to an open file, so each process opens its own."""
         own = os.open("/proc/self/fd/%d" % self.alive, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        fd = fcntl.fcntl(own, fcntl.F_DUPFD_CLOEXEC, 500)
-        os.close(own)
+        fd = high(own)
         fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(fd, F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
@@ -100,7 +106,7 @@ class Stage:
         self.watch = fd
 
     def _fork(self, message, fds):
-        fresh = socket.socket(fileno=fds[0])
+        fresh = socket.socket(fileno=high(fds[0]))
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
@@ -124,7 +130,12 @@ class Plugin:
     def __init__(self, stage, start):
         self.stage, self.start = stage, start
         self.reporter = None
-        self.role = None
+        self.role = None  # of roles.py, in a process that runs items
+
+    def light(self, index):
+        """Whether only pytest itself hears of an item's passed phases."""
+        loop = self.role.loop
+        return loop is not None and loop.infos[index].light and not loop.registry.changed
 
     def install(self):
         """Decorates the hooks; pytest is imported by then."""
@@ -169,7 +180,7 @@ finder = None  # of these modules; out of the way once all are there
 
 def main(control, alive):
     """Runs in the interpreter that the engine started, under its bootstrap."""
-    stage = Stage(Control(control), alive)
+    stage = Stage(Control(socket.socket(fileno=high(control))), high(alive))
     began = time.perf_counter()
     try:
         import pytest

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -15,7 +17,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/file"
-	"github.com/dx-py/dx-py-ls/engine/pool"
+	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/report"
 	"github.com/dx-py/dx-py-ls/engine/run"
@@ -25,7 +27,9 @@ import (
 // testFlags are the flags of test that are ours; all others are pytest's.
 type testFlags struct {
 	python, stateDir, root, format string
+	workers, dist                  string
 	help                           bool
+	exact                          bool     // rest is pytest's whole command line: no WHERE of ours in it
 	rest                           []string // for pytest
 }
 
@@ -41,6 +45,9 @@ pattern with * and ? for the names of functions and classes or for whole ids.
 Every option that is not listed below is pytest's.
 
 Flags:
+  -n N                   run on N workers; auto is one for each processor
+      --dist MODE        how tests are given to them, as pytest-xdist: load,
+                         loadscope, loadfile, loadgroup, worksteal
       --format FORMAT    text, or jsonl: one JSON object a line (default text)
       --python PATH      the interpreter, or its virtual environment
   -r, --root DIR         run in DIR instead of the working directory
@@ -73,7 +80,11 @@ func (p *program) pytestCommand() *cobra.Command {
 		Short:              "Run tests; takes exactly pytest's command line",
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return p.test(testFlags{format: "text", rest: args})
+			f, err := parsePytestFlags(args)
+			if err != nil {
+				return err
+			}
+			return p.test(f)
 		},
 	}
 }
@@ -81,36 +92,79 @@ func (p *program) pytestCommand() *cobra.Command {
 // parseTestFlags takes our flags out of a command line.
 func parseTestFlags(dir string, args []string) (f testFlags, err error) {
 	f.format = "text"
-	values := map[string]*string{"--python": &f.python, "--state-dir": &f.stateDir, "--root": &f.root, "--format": &f.format}
+	for i, a := range args {
+		if a == "--" {
+			break
+		}
+		if a == "-r" && i+1 < len(args) && file.IsDir(absolute(dir, args[i+1])) {
+			args = slices.Clone(args)
+			args[i] = "--root" // letters that name no folder are pytest's -r
+		}
+		f.help = f.help || a == "-h" || a == "--help"
+	}
+	f.rest, err = take(args, map[string]*string{
+		"--python": &f.python, "--state-dir": &f.stateDir, "--root": &f.root, "--format": &f.format,
+		"-n": &f.workers, "--numprocesses": &f.workers, "--dist": &f.dist,
+	})
+	if err == nil && !slices.Contains([]string{"text", "jsonl"}, f.format) {
+		err = fmt.Errorf("--format %s: there are text and jsonl", f.format)
+	}
+	return f, err
+}
+
+// parsePytestFlags takes only what is ours to do of pytest's own command line.
+func parsePytestFlags(args []string) (testFlags, error) {
+	f := testFlags{format: "text", exact: true}
+	var err error
+	f.rest, err = take(args, map[string]*string{"-n": &f.workers, "--numprocesses": &f.workers, "--dist": &f.dist})
+	return f, err
+}
+
+// take moves the values of options out of a command line, up to "--", and
+// returns the rest.
+func take(args []string, values map[string]*string) (rest []string, err error) {
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		if a == "--" {
-			f.rest = append(f.rest, args[i:]...)
-			break
+			return append(rest, args[i:]...), nil
 		}
 		name, value, eq := strings.Cut(a, "=")
-		if name == "-r" && i+1 < len(args) && file.IsDir(absolute(dir, args[i+1])) {
-			name, eq = "--root", false // letters that name no folder are pytest's -r
+		if v, ok := strings.CutPrefix(a, "-n"); ok && (v == "auto" || v == "logical" || isDigits(v)) {
+			name, value, eq = "-n", v, true
 		}
-		to := values[name]
-		switch {
-		case a == "-h" || a == "--help":
-			f.help = true
+		switch to := values[name]; {
 		case to == nil:
-			f.rest = append(f.rest, a)
+			rest = append(rest, a)
 		case eq:
 			*to = value
 		case i+1 < len(args):
 			i++
 			*to = args[i]
 		default:
-			return f, fmt.Errorf("%s needs an argument", name)
+			return nil, fmt.Errorf("%s needs an argument", name)
 		}
 	}
-	if !slices.Contains([]string{"text", "jsonl"}, f.format) {
-		return f, fmt.Errorf("--format %s: there are text and jsonl", f.format)
+	return rest, nil
+}
+
+func isDigits(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
+}
+
+// count is the number of workers that -n asks for.
+func (f *testFlags) count() (int, error) {
+	switch f.workers {
+	case "", "0":
+		return 1, nil
+	case "auto", "logical":
+		return runtime.NumCPU(), nil
 	}
-	return f, nil
+	n, err := strconv.ParseUint(f.workers, 10, 16)
+	if err != nil {
+		return 0, fmt.Errorf("-n %s: there are a number and auto", f.workers)
+	}
+	return int(n), nil
 }
 
 func (p *program) test(f testFlags) error {
@@ -129,9 +183,14 @@ func (p *program) test(f testFlags) error {
 	if env == nil {
 		return err
 	}
+	workers, err := f.count()
+	if err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r := engine.Request{Env: env, Dir: dir, Vars: os.Environ(), Args: args, State: p.stateDir(f.stateDir), Stderr: asFile(p.stderr)}
+	r := engine.Request{Env: env, Dir: dir, Vars: os.Environ(), Args: args, State: p.stateDir(f.stateDir), Workers: workers, Dist: run.Dist(f.dist),
+		Stderr: asFile(p.stderr)}
 	var sinks []run.Sink
 	var lines *report.JSONL
 	switch f.format {
@@ -146,11 +205,10 @@ func (p *program) test(f testFlags) error {
 	if lines != nil && err == nil {
 		err = lines.Err
 	}
-	var died *pool.DiedError
-	if errors.As(err, &died) {
+	var none *engine.NoPytestError
+	if err != nil && !errors.As(err, &none) && !errors.Is(err, pyenv.ErrNone) {
 		fmt.Fprintf(p.stderr, "error: %v\n", err)
-		p.status = exitInternal
-		return nil
+		err = nil
 	}
 	return err
 }
@@ -164,8 +222,8 @@ func (p *program) selection(f testFlags, dir string) ([]string, *workspace.Works
 		})
 	}
 	at, _, err := config.Positional(f.rest)
-	if err != nil {
-		return f.rest, open(nil), nil // pytest says what is wrong
+	if err != nil || f.exact {
+		return f.rest, open(f.rest), nil // pytest says what is wrong
 	}
 	var words []string
 	for _, i := range at {
