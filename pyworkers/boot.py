@@ -1,11 +1,18 @@
-# Run by python -c: makes the package of dxworker's modules from the bundle in a descriptor, and starts it.
-# Arguments: descriptors of the control socket, the bundle and the alive pipe; file for the compiled modules or "".
+"""Makes the package of dxworker's modules from the bundle that it came with, and starts it.
+
+Arguments: descriptors of the bundle, the control socket and the alive pipe; file for the compiled modules or "".
+"""
 import sys
-def boot():
-    import json, marshal, os, types
+
+
+def boot(sources):
+    import importlib
+    import marshal
+    import os
+    import types
     from importlib.machinery import ModuleSpec
     from importlib.util import find_spec
-    control, bundle, alive, cache = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    control, alive, cache = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     sys.argv[1:] = []
     if sys.path and sys.path[0] == "":
         del sys.path[0]
@@ -15,8 +22,6 @@ def boot():
         spec = None
     # pytest leaves out of its tracebacks what lies in its own folder.
     home = os.path.join(os.path.dirname(spec.origin), "_dx") if spec else "_dx"
-    with open(bundle, "rb") as f:
-        source = f.read()
     codes = None
     if cache:
         cache += "." + sys.implementation.cache_tag
@@ -28,7 +33,7 @@ def boot():
         except (OSError, ValueError, EOFError, TypeError):
             pass
     if codes is None:
-        codes = {n: compile(t, os.path.join(home, n + ".py"), "exec") for n, t in json.loads(source.decode()).items()}
+        codes = {n: compile(t, os.path.join(home, n + ".py"), "exec") for n, t in sources.items()}
         if cache:
             try:
                 os.makedirs(os.path.dirname(cache), 0o700, exist_ok=True)
@@ -37,26 +42,28 @@ def boot():
                 os.replace(f.name, cache)
             except OSError:
                 pass
+
     class Loader:
         def create_module(self, spec):
             return None
+
         def exec_module(self, module):
             exec(codes[module.__spec__.origin], module.__dict__)
+
     package = types.ModuleType("_dxworker")
     package.__path__ = []
     sys.modules["_dxworker"] = package
+
     class Finder:
         @staticmethod
         def find_spec(name, path=None, target=None):
             if name.startswith("_dxworker."):
                 return ModuleSpec(name, Loader(), origin=name[10:])
+
     sys.meta_path.insert(0, Finder)
-    import importlib
     for name in ("wire", "hooks", "around", "ring", "reporter", "stage"):
         importlib.import_module("_dxworker." + name)
     stage = sys.modules["_dxworker.stage"]
     stage.finder = Finder
     return stage, control, alive
-stage, control, alive = boot()
-del boot
-stage.main(control, alive)
+

@@ -1,5 +1,5 @@
-// Package pyworkers holds the Python side: the bootstrap that a worker's
-// interpreter is started with, and the modules that it makes from a bundle.
+// Package pyworkers holds the Python side: the modules of a worker, and the
+// bootstrap that makes them from a bundle.
 package pyworkers
 
 import (
@@ -15,18 +15,19 @@ var boot string
 //go:embed dxworker/*.py
 var modules embed.FS
 
-// Boot is the program for python -c. Its arguments are the descriptors of the
-// control socket, the bundle and the alive pipe, and the file in which
+// Command is the program for python -c. Its arguments are the descriptors of
+// the bundle, the control socket and the alive pipe, and the file in which
 // compiled modules are kept, or "".
-func Boot() string { return boot }
+const Command = `import json, sys; b = json.load(open(int(sys.argv[1]), "rb")); n = {}; exec(b.pop("boot"), n); a = n["boot"](b); del b, n; a[0].main(*a[1:])`
 
-// Bundle is a JSON object: a module's source by its name.
+// Bundle is a JSON object: a module's source by its name, and the bootstrap's
+// by the name boot.
 var Bundle = sync.OnceValue(func() []byte {
 	entries, err := modules.ReadDir("dxworker")
 	if err != nil {
 		panic(err) // it is embedded
 	}
-	sources := map[string]string{}
+	sources := map[string]string{"boot": boot}
 	for _, e := range entries {
 		b, err := modules.ReadFile("dxworker/" + e.Name())
 		if err != nil {

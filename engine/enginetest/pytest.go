@@ -20,13 +20,25 @@ var installing sync.Mutex
 // pytest, made on first use in the user's cache folder and kept.
 func Python(t testing.TB, version string) string {
 	t.Helper()
+	return environment(t, "pytest-"+version, "pytest=="+version)
+}
+
+// Bare returns the interpreter of a virtual environment without pytest.
+func Bare(t testing.TB) string {
+	t.Helper()
+	return environment(t, "bare")
+}
+
+// environment makes a virtual environment with some requirements.
+func environment(t testing.TB, name string, requirements ...string) string {
+	t.Helper()
 	installing.Lock()
 	defer installing.Unlock()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, "dx-py-tests", "pytest-"+version)
+	dir := filepath.Join(cache, "dx-py-tests", name)
 	python := filepath.Join(dir, "bin", "python")
 	done := filepath.Join(dir, "done")
 	if _, err := os.Stat(done); err == nil {
@@ -40,7 +52,9 @@ func Python(t testing.TB, version string) string {
 	}
 	defer os.RemoveAll(tmp)
 	run(t, "python3", "-m", "venv", tmp)
-	run(t, filepath.Join(tmp, "bin", "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", "pytest=="+version)
+	if len(requirements) > 0 {
+		run(t, filepath.Join(tmp, "bin", "python"), append([]string{"-m", "pip", "install", "-q", "--disable-pip-version-check"}, requirements...)...)
+	}
 	if err := os.WriteFile(filepath.Join(tmp, "done"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}

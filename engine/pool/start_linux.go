@@ -30,6 +30,7 @@ func interpreter(s Settings) (*stage, *exec.Cmd, error) {
 		return nil, nil, err
 	}
 	defer bundle.Close()
+	// Its offset is Python's too, so it is written without moving that.
 	if _, err := bundle.WriteAt(pyworkers.Bundle(), 0); err != nil {
 		ours.Close()
 		return nil, nil, err
@@ -41,7 +42,7 @@ func interpreter(s Settings) (*stage, *exec.Cmd, error) {
 		return nil, nil, fmt.Errorf("making the alive pipe: %w", err)
 	}
 	defer alive.Close()
-	cmd := exec.Command(s.Python, "-c", pyworkers.Boot(), "3", "4", "5", s.compiled())
+	cmd := exec.Command(s.Python, "-c", pyworkers.Command, "3", "4", "5", s.compiled())
 	cmd.Dir, cmd.Env = s.Dir, s.Env
 	if s.Stdin != nil { // a nil *os.File in an interface would be a closed descriptor, not /dev/null
 		cmd.Stdin = s.Stdin
@@ -52,7 +53,7 @@ func interpreter(s Settings) (*stage, *exec.Cmd, error) {
 	if s.Stderr != nil {
 		cmd.Stderr = s.Stderr
 	}
-	cmd.ExtraFiles = []*os.File{theirs, bundle, alive}
+	cmd.ExtraFiles = []*os.File{bundle, theirs, alive}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !s.Terminal}
 	if err := cmd.Start(); err != nil {
 		ours.Close()

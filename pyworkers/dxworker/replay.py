@@ -113,24 +113,24 @@ class Replay:
     # ---- the lines of a worker that died are on the screen already
 
     def mute(self):
-        tr = self.config.pluginmanager.get_plugin("terminalreporter")
+        tr, terminal = self.config.pluginmanager.get_plugin("terminalreporter"), self.reporter.terminal
         if tr is not None and self.muted is None:
-            self.muted = tr._tw._file
-            tr._tw._file = io.StringIO()
+            self.muted = tr._tw._file, terminal.out
+            tr._tw._file = terminal.out = io.StringIO()
 
     def settle(self):
         """All is told, but for the crash that this worker follows: it is not on the screen."""
         if self.muted is None:
             self.pass_over()
             return
-        tr = self.config.pluginmanager.get_plugin("terminalreporter")
-        tr._tw._file, self.muted = self.muted, None
+        tr, terminal = self.config.pluginmanager.get_plugin("terminalreporter"), self.reporter.terminal
+        (tr._tw._file, terminal.out), self.muted = self.muted, None
         if self.crashed is not None:
             (item, said), self.crashed = self.crashed, None
             tr.currentfspath = self.config.rootpath / item.nodeid.split("::")[0] if hasattr(self.config, "rootpath") else None
             self.tell(item, [self.crash(item, said)])
         tr._tw._current_line = ""
-        tr.currentfspath = None
+        tr.currentfspath = terminal.file = None
 
 
 def with_tuples(data):

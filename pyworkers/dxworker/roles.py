@@ -177,9 +177,9 @@ def become_worker(config, slot, runners):
     os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(runners)
     os.environ["PYTEST_XDIST_TESTRUNUID"] = config.workerinput["testrunuid"]
     pm = config.pluginmanager
-    xml = next((p for p in pm.get_plugins() if type(p).__module__ == "_pytest.junitxml"), None)
-    if xml is not None:
-        pm.unregister(xml)
+    junitxml = sys.modules.get("_pytest.junitxml")
+    if junitxml is not None:
+        junitxml.pytest_unconfigure(config)  # takes back what was made for --junitxml
     factory = getattr(config, "_tmp_path_factory", None)
     given = getattr(factory, "_given_basetemp", None)
     if given is not None:

@@ -2,11 +2,13 @@ package cli_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/dx-py/dx-py-ls/cmd/internal/cli"
+	"github.com/dx-py/dx-py-ls/engine/enginetest"
 )
 
 func TestMain(m *testing.M) {
@@ -19,10 +21,14 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
+	pytest, bare := enginetest.Python(t, "9.2.0"), enginetest.Bare(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "../../../testdata/cli",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("DX_PY_STATE_DIR", e.WorkDir+"/.state")
+			e.Setenv("PYTEST", pytest)
+			e.Setenv("VENV", filepath.Dir(filepath.Dir(pytest)))
+			e.Setenv("NOPYTEST", bare)
 			return nil
 		},
 	})

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -325,12 +324,7 @@ func (p *program) color() bool {
 	if p.env["PY_COLORS"] == "0" || p.env["NO_COLOR"] != "" || p.env["TERM"] == "dumb" {
 		return false
 	}
-	f, ok := p.stdout.(*os.File)
-	if !ok {
-		return false
-	}
-	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0
+	return isTerminal(asFile(p.stdout))
 }
 
 func (p *program) text(out io.Writer, items []*pytest.Item, suite *discover.Suite, root string, verbose bool) {

@@ -193,6 +193,7 @@ func (p *program) test(f testFlags) error {
 		Stderr: asFile(p.stderr)}
 	var sinks []run.Sink
 	var lines *report.JSONL
+	var footer report.Footer
 	switch f.format {
 	case "jsonl":
 		lines = report.NewJSONL(p.stdout)
@@ -200,10 +201,18 @@ func (p *program) test(f testFlags) error {
 	default:
 		r.Stdout, r.Stdin = asFile(p.stdout), asFile(p.stdin)
 		r.Terminal = interactive(args)
+		sinks = append(sinks, &footer)
 	}
 	p.status, err = engine.Run(ctx, r, sinks...)
 	if lines != nil && err == nil {
 		err = lines.Err
+	}
+	if line := footer.Line(); line != "" && isTerminal(r.Stdout) {
+		dim, reset := "", ""
+		if p.color() {
+			dim, reset = "\x1b[2m", "\x1b[0m"
+		}
+		fmt.Fprintf(p.stdout, "%s · %s%s\n", dim, line, reset)
 	}
 	var none *engine.NoPytestError
 	if err != nil && !errors.As(err, &none) && !errors.Is(err, pyenv.ErrNone) {
@@ -268,6 +277,14 @@ func interactive(args []string) bool {
 	return slices.ContainsFunc(args, func(a string) bool {
 		return a == "-s" || a == "--pdb" || a == "--trace" || a == "--capture=no"
 	})
+}
+
+func isTerminal(f *os.File) bool {
+	if f == nil {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
 // asFile returns the file behind a stream, nil when there is none.
