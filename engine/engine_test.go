@@ -67,7 +67,11 @@ func environment() []string {
 // request is a run in a folder, with what pytest prints in a file.
 func request(t *testing.T, version, dir string, args ...string) (engine.Request, *output) {
 	t.Helper()
-	python := enginetest.Python(t, version)
+	return requestOf(t, enginetest.Python(t, version), dir, args...)
+}
+
+func requestOf(t *testing.T, python, dir string, args ...string) (engine.Request, *output) {
+	t.Helper()
 	env, err := pyenv.Find(pyenv.Input{Python: python, Root: dir, Env: map[string]string{}})
 	if err != nil {
 		t.Fatal(err)
@@ -119,9 +123,8 @@ func runTests(t *testing.T, r engine.Request) (*results, int) {
 }
 
 // plain runs pytest as its console script does.
-func plain(t *testing.T, version, dir string, args ...string) (string, int) {
+func plain(t *testing.T, python, dir string, args ...string) (string, int) {
 	t.Helper()
-	python := enginetest.Python(t, version)
 	code := "import sys; b = sys.argv.pop(1); sys.path[0] = b; sys.argv[0] = b + '/pytest'; import pytest; sys.exit(pytest.main())"
 	cmd := exec.Command(python, append([]string{"-c", code, filepath.Dir(python)}, args...)...)
 	cmd.Dir, cmd.Env = dir, environment()
@@ -186,7 +189,7 @@ func TestTextIsPytests(t *testing.T) {
 					// they are not the same: README, "what may differ".
 					args = append(args, "--deselect", "test_zoo.py::test_group")
 				}
-				want, wantStatus := plain(t, v, dir, args...)
+				want, wantStatus := plain(t, enginetest.Python(t, v), dir, args...)
 				r, out := request(t, v, dir, args...)
 				_, status := runTests(t, r)
 				if status != wantStatus {
@@ -358,6 +361,80 @@ func TestCancel(t *testing.T) {
 				t.Errorf("outcomes %v", got)
 			}
 		})
+	}
+}
+
+// TestPlugins compares everything that is printed with plugins of every kind:
+// hooks around the whole test or a phase, tests that are run again, coroutines,
+// coverage, reports in files.
+func TestPlugins(t *testing.T) {
+	python := enginetest.Plugins(t)
+	for _, o := range [][]string{
+		{"-v"}, {"--cov=pkg"}, {"--html=out.html", "--json-report", "--report-log=out.log"}, {"--reruns=1"}, {"--junitxml=out.xml"},
+	} {
+		args := append([]string{"-p", "no:randomly", "-p", "no:cacheprovider", "--benchmark-disable"}, o...)
+		want, wantStatus := plain(t, python, project(t, "plugins"), args...)
+		dir := project(t, "plugins")
+		r, out := requestOf(t, python, dir, args...)
+		res, status := runTests(t, r)
+		if status != wantStatus || len(res.order) != 10 {
+			t.Errorf("%v: exit status %d and %d results, pytest has %d", o, status, len(res.order), wantStatus)
+		}
+		if diff := cmp.Diff(withoutFolders(want), withoutFolders(out.String())); diff != "" {
+			t.Errorf("%v: pytest (-), here (+):\n%s", o, diff)
+		}
+	}
+	// with several workers the one that sees all is the only one
+	r, out := requestOf(t, python, project(t, "plugins"), "--cov=pkg", "-p", "no:randomly")
+	r.Workers = 2
+	res, _ := runTests(t, r)
+	if res.started.Workers != 1 || !strings.Contains(res.started.Reason, " implements ") {
+		t.Errorf("coverage ran on %d workers (%s)", res.started.Workers, res.started.Reason)
+	}
+	if s := out.String(); !strings.Contains(s, "TOTAL ") {
+		t.Errorf("no coverage in\n%s", s)
+	}
+}
+
+// withoutFolders takes out what depends on the project's folder and threads.
+func withoutFolders(text string) []string {
+	text = normal(text)
+	text = regexp.MustCompile(`(/tmp|/var)/\S*TestPlugins[^/]*/\d+`).ReplaceAllString(text, "FOLDER")
+	text = regexp.MustCompile(`Stack of (\S+) \(.*?\) \(\d+\)`).ReplaceAllString(text, "Stack of $1")
+	return strings.Split(text, "\n")
+}
+
+// TestThreads runs tests of a module that starts a thread when it is imported:
+// a fork would not have it. A worker that dies is replaced by one that collects
+// again.
+func TestThreads(t *testing.T) {
+	dir := t.TempDir()
+	source := `
+import os, threading
+stop = threading.Event()
+ticker = threading.Thread(target=stop.wait, daemon=True)
+ticker.start()
+def test_a(): assert ticker.is_alive()
+def test_exit(): os._exit(3)
+def test_b(): assert ticker.is_alive()
+`
+	if err := os.WriteFile(filepath.Join(dir, "test_a.py"), []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"test_a.py::test_a": "passed", "test_a.py::test_exit": "error", "test_a.py::test_b": "passed"}
+	for _, workers := range []int{1, 2} {
+		r, out := request(t, "9.2.0", dir, "-p", "no:cacheprovider")
+		r.Workers = workers
+		res, status := runTests(t, r)
+		if diff := cmp.Diff(want, res.outcomes()); diff != "" || status != 1 {
+			t.Errorf("status %d, want (-), got (+):\n%s", status, diff)
+		}
+		if workers == 2 && !strings.Contains(res.started.Reason, "threads run") {
+			t.Errorf("reason %q", res.started.Reason)
+		}
+		if s := out.String(); !strings.Contains(s, "2 passed, 1 error") {
+			t.Errorf("in\n%s", s)
+		}
 	}
 }
 

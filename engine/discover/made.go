@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"os"
 	"path/filepath"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
@@ -142,11 +143,20 @@ func (w *world) fileSystem(name string, args []pyeval.Value) pyeval.Value {
 		if es == nil {
 			return failed
 		}
-		out := make([]pyeval.Value, len(es))
-		for i, e := range es {
-			out[i] = pyeval.Str(e.Name)
+		// The order is the directory's own, which nothing else here has.
+		names := []string{}
+		if d, err := os.Open(p); err == nil {
+			names, _ = d.Readdirnames(-1)
+			d.Close()
 		}
-		return &pyeval.Set{Items: out} // like a set's, the order is the system's
+		if len(names) != len(es) {
+			return failed
+		}
+		out := make([]pyeval.Value, len(names))
+		for i, name := range names {
+			out[i] = pyeval.Str(name)
+		}
+		return &pyeval.List{Items: out}
 	case "os.path.isdir":
 		return pyeval.Bool(w.kindOf(p) == file.Dir)
 	case "os.path.isfile":

@@ -23,6 +23,15 @@ func Python(t testing.TB, version string) string {
 	return environment(t, "pytest-"+version, "pytest=="+version)
 }
 
+// Plugins returns the interpreter of an environment with the plugins that most
+// projects have some of.
+func Plugins(t testing.TB) string {
+	t.Helper()
+	return environment(t, "plugins-1", "pytest==9.0.2", "pytest-cov==7.1.0", "pytest-xdist==3.8.0", "pytest-mock==3.17.0",
+		"pytest-asyncio==1.5.0", "anyio==4.16.0", "hypothesis==6.170.17", "pytest-timeout==2.4.0", "pytest-rerunfailures==16.7",
+		"pytest-benchmark==5.3.1", "pytest-html==4.2.0", "pytest-json-report==1.5.0", "pytest-reportlog==1.0.0", "pytest-randomly==5.1.0")
+}
+
 // Bare returns the interpreter of a virtual environment without pytest.
 func Bare(t testing.TB) string {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -52,12 +53,13 @@ func (s *Settings) compiled() string {
 // It implements run.Workers.
 type Session struct {
 	settings Settings
-	cmd      *exec.Cmd
-	top      *stage
 	info     reply
 	ended    *int
 
 	mu      sync.Mutex
+	cmd     *exec.Cmd
+	exited  chan struct{} // closed when cmd has ended
+	top     *stage        // nil when the collected process itself became a worker
 	runs    uint32
 	workers []*worker
 }
@@ -66,24 +68,8 @@ type Session struct {
 // run a test (a usage error, errors in collection, --collect-only), the
 // session has ended and Ended says how.
 func Open(ctx context.Context, s Settings) (*Session, error) {
-	st, cmd, err := interpreter(s)
-	if err != nil {
-		return nil, err
-	}
-	p := &Session{settings: s, cmd: cmd, top: st}
-	stop := context.AfterFunc(ctx, func() { kill(cmd) })
-	defer stop()
-	if _, err := st.receive(); err != nil {
-		p.Close()
-		return nil, p.failure(ctx, err)
-	}
-	err = st.send(map[string]any{
-		"op": "go", "stops": []string{"L1"}, "argv": append([]string{s.Script}, s.Args...), "args": s.Args, "dir": s.Dir, "path0": s.Path0,
-	})
-	if err == nil {
-		p.info, err = st.receive()
-	}
-	if err != nil {
+	p := &Session{settings: s}
+	if err := p.collect(ctx); err != nil {
 		p.Close()
 		return nil, p.failure(ctx, err)
 	}
@@ -91,13 +77,36 @@ func Open(ctx context.Context, s Settings) (*Session, error) {
 	return p, nil
 }
 
+// collect brings a process to the stage where all is collected.
+func (p *Session) collect(ctx context.Context) error {
+	s := &p.settings
+	st, cmd, err := interpreter(*s)
+	if err != nil {
+		return err
+	}
+	p.cmd, p.top, p.exited = cmd, st, make(chan struct{})
+	go func(exited chan struct{}) { _ = cmd.Wait(); close(exited) }(p.exited)
+	stop := context.AfterFunc(ctx, func() { kill(cmd) })
+	defer stop()
+	if _, err := st.receive(); err != nil {
+		return err
+	}
+	if err := st.send(map[string]any{
+		"op": "go", "stops": []string{"L1"}, "argv": append([]string{s.Script}, s.Args...), "args": s.Args, "dir": s.Dir, "path0": s.Path0,
+	}); err != nil {
+		return err
+	}
+	p.info, err = st.receive()
+	return err
+}
+
 // failure says why a session did not come to be.
 func (p *Session) failure(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if errors.Is(err, errGone) {
-		return &DiedError{State: p.cmd.ProcessState}
+	if errors.Is(err, errGone) && p.exited != nil {
+		return &DiedError{State: p.cmd.ProcessState} // it has ended: Close has waited
 	}
 	return err
 }
@@ -133,27 +142,41 @@ func (p *Session) Options() run.Options {
 }
 
 // Alone is why all items have to run on one worker, "" when they need not.
-func (p *Session) Alone() string { return p.info.Alone }
+func (p *Session) Alone() string {
+	if p.info.Alone == "" {
+		return p.info.Threads
+	}
+	return p.info.Alone
+}
 
 // Close ends all processes. It returns when they are gone.
 func (p *Session) Close() {
 	for _, w := range p.workers {
 		w.close()
 	}
-	_ = p.top.send(map[string]any{"op": "exit"})
-	p.top.close()
-	done := make(chan struct{})
-	go func() { _ = p.cmd.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(2 * time.Second): // a stage answers in microseconds; only a stuck one does not
-		kill(p.cmd)
-		<-done
+	if p.cmd != nil {
+		p.endProcess()
 	}
 }
 
-// Start forks a worker. What it says goes to the channel, which has to be
-// read until Gone has come.
+// endProcess ends the process that was started, with its forks.
+func (p *Session) endProcess() {
+	if p.top != nil {
+		_ = p.top.send(map[string]any{"op": "exit"})
+		p.top.close()
+		p.top = nil
+	}
+	select {
+	case <-p.exited:
+	case <-time.After(2 * time.Second): // a stage answers in microseconds; only a stuck one does not
+		kill(p.cmd)
+		<-p.exited
+	}
+}
+
+// Start makes a worker: a fork, or where threads run in the collected process
+// that process itself, and for a second one another that collects again. What
+// it says goes to the channel, which has to be read until Gone has come.
 func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Signal) (run.Worker, error) {
 	ch, err := newChannel()
 	if err != nil {
@@ -161,21 +184,23 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	child, err := p.top.fork(map[string]any{})
+	st, forked, err := p.forWorker()
+	if err == nil {
+		p.runs++
+		err = st.send(map[string]any{
+			"op": "go", "run": p.runs, "role": role, "slot": slot, "runners": runners, "text": p.settings.Text, "silent": p.settings.Stdout == nil,
+		}, ch.file, ch.toWorker, ch.toEngine, ch.out, ch.err)
+	}
 	if err != nil {
+		if st != nil {
+			st.close()
+		}
 		ch.Close()
 		return nil, err
 	}
-	p.runs++
-	err = child.send(map[string]any{
-		"op": "go", "run": p.runs, "role": role, "slot": slot, "runners": runners, "text": p.settings.Text, "silent": p.settings.Stdout == nil,
-	}, ch.file, ch.toWorker, ch.toEngine, ch.out, ch.err)
-	if err != nil {
-		child.close()
-		ch.Close()
-		return nil, err
+	w := &worker{
+		session: p, id: id, stage: st, forked: forked, ch: ch, down: ring.Down(ch.mem), up: ring.Up(ch.mem), signals: to, gone: make(chan struct{}),
 	}
-	w := &worker{session: p, id: id, stage: child, ch: ch, down: ring.Down(ch.mem), up: ring.Up(ch.mem), signals: to, gone: make(chan struct{})}
 	p.workers = append(p.workers, w)
 	go w.watch()
 	w.read.Add(1)
@@ -183,11 +208,33 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 	return w, nil
 }
 
-// worker is a fork of the collected session that runs items.
+// forWorker returns the stage that becomes a worker.
+func (p *Session) forWorker() (st *stage, forked bool, err error) {
+	if p.info.Threads == "" {
+		st, err = p.top.fork(map[string]any{})
+		return st, true, err
+	}
+	if p.top == nil {
+		<-p.exited
+		before := p.info.Items
+		if err := p.collect(context.Background()); err != nil {
+			return nil, false, err
+		}
+		if p.info.Ended != nil || !slices.Equal(before, p.info.Items) {
+			return nil, false, errors.New("a worker died, and collecting again found other tests")
+		}
+	}
+	st, p.top = p.top, nil
+	return st, false, nil
+}
+
+// worker is a process that runs items: a fork of the collected session, or the
+// session itself.
 type worker struct {
 	session *Session
 	id      int
 	stage   *stage
+	forked  bool
 	ch      *channel
 	down    *ring.Producer
 	up      *ring.Consumer
@@ -328,9 +375,7 @@ func (w *worker) drain() (any bool) {
 // death is a worker's last signal: how its process ended, and what it did.
 func (w *worker) death() run.Signal {
 	s := run.Signal{Worker: w.id, Kind: run.Gone}
-	w.session.mu.Lock()
-	status, err := w.session.top.wait(w.stage.pid)
-	w.session.mu.Unlock()
+	status, err := w.status()
 	if err != nil {
 		s.Error = err.Error()
 	}
@@ -342,6 +387,19 @@ func (w *worker) death() run.Signal {
 	}
 	s.Stdout, s.Stderr = tail(w.ch.out), tail(w.ch.err)
 	return s
+}
+
+// status waits for the end of the process and returns its wait status.
+func (w *worker) status() (int, error) {
+	if w.forked {
+		w.session.mu.Lock()
+		defer w.session.mu.Unlock()
+		return w.session.top.wait(w.stage.pid)
+	}
+	w.stage.close() // its alive pipe too
+	<-w.session.exited
+	status, _ := w.session.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return int(status), nil
 }
 
 // maxTail is how much of a dead worker's captured output is kept.

@@ -26,7 +26,7 @@ type stage struct {
 type reply struct {
 	Stage   string  `json:"stage"`
 	PID     int     `json:"pid"`
-	Threads int     `json:"threads"`
+	Threads string  `json:"threads"`
 	Python  string  `json:"python"`
 	Pytest  string  `json:"pytest"`
 	Seconds float64 `json:"seconds"`

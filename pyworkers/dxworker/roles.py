@@ -41,7 +41,8 @@ class Run:
                 for hook, who in impls.foreign.items():
                     foreign.setdefault(hook, sorted(set(foreign.get(hook, []) + who)))
         return {"items": rows, "root": str(getattr(config, "rootpath", None) or config.rootdir), "mode": "fast" if self.loop else "compatible",
-                "reason": self.reason, "foreign": foreign, "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.loop)}
+                "reason": self.reason, "foreign": foreign, "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.loop),
+                "threads": threads()}
 
     def run(self, message, fds):
         plugin, session, config = self.plugin, self.session, self.session.config
@@ -130,6 +131,22 @@ def group(item):
     if mark is None:
         return ""
     return str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
+
+
+# Libraries that start threads when they are imported and forget them in a fork: OpenBLAS of numpy, by its own handlers.
+FORKABLE_THREADS = ("numpy",)
+
+
+def threads():
+    """Why this process must not be forked, "" when it can be: other threads would not be in the fork, and what they hold would
+    stay held."""
+    import threading
+    running = [t.name for t in threading.enumerate() if t is not threading.current_thread()]
+    if running:
+        return "threads run: " + ", ".join(running[:3])
+    if len(os.listdir("/proc/self/task")) > 1 and not any(name in sys.modules for name in FORKABLE_THREADS):
+        return "threads of a library run"
+    return ""
 
 
 # Hooks by which a plugin gathers what happened in its process; with several workers it would see a part of it.
