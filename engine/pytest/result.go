@@ -53,6 +53,7 @@ type Result struct {
 	Phase    Phase  // the phase that decided the outcome; NoPhase for a plain pass
 	Path     string // relative to the root, with slashes
 	Line     int    // 1-based
+	FailLine int    // line of Path in the innermost frame that is in it, when the test did not pass; else Line
 	Start    float64
 	Duration [3]float32 // of setup, call and teardown, in seconds; negative for what did not run
 	Message  string     // of the exception, or the reason of a skip

@@ -96,7 +96,7 @@ func (j *JSONL) test(r *pytest.Result) {
 	if r.Outcome.Bad() {
 		j.failed = append(j.failed, r.ID)
 		l.Message = l.cut(r.Message)
-		l.Location = &location{r.Path, r.Line}
+		l.Location = &location{r.Path, r.FailLine}
 		l.Traceback = l.cut(r.Text)
 	} else if r.Outcome != pytest.Passed {
 		l.Reason = l.cut(r.Message)

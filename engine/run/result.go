@@ -23,6 +23,7 @@ type report struct {
 	Kind     string      `json:"kind"`
 	WasXFail *string     `json:"wasxfail"`
 	Message  string      `json:"message"`
+	Line     int         `json:"line"` // of the test's file, in the innermost frame that is in it; 0 when none is
 	Text     string      `json:"text"`
 	Sections [][2]string `json:"sections"`
 	Subtest  *struct {
@@ -74,7 +75,7 @@ func (t *test) add(r report) {
 		return
 	}
 	t.result.Outcome, t.result.Phase = o, pytest.ParsePhase(r.When)
-	t.result.Message, t.result.Text = r.Message, r.Text
+	t.result.Message, t.result.Text, t.result.FailLine = r.Message, r.Text, r.Line
 	if r.WasXFail != nil && *r.WasXFail != "" {
 		t.result.Message = *r.WasXFail
 	}
@@ -148,6 +149,9 @@ func (d *dispatcher) end(p *process, i int, timing wire.Timing) {
 	}
 	it := d.items[i]
 	r.ID, r.Index, r.Path, r.Line, r.Worker = it.ID, i, it.Path, it.Line, p.slot
+	if r.FailLine == 0 {
+		r.FailLine = it.Line
+	}
 	r.Start, r.Duration = timing.Start, [3]float32{timing.Setup, timing.Call, timing.Teardown}
 	d.totals[r.Outcome]++
 	d.emit(Event{Test: r})

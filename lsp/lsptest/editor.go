@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/textproto"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -25,16 +26,17 @@ type Editor struct {
 	dir string
 	in  io.WriteCloser
 
-	mu      sync.Mutex
-	wait    map[int]chan reply
-	next    int
-	texts   map[string]string // what the editor shows, by file name
-	version map[string]int
-	diags   map[string]diagnostics
-	changed chan struct{} // closed and replaced when diagnostics come
-	err     error
-	done    chan struct{}
-	served  chan error
+	mu       sync.Mutex
+	wait     map[int]chan reply
+	next     int
+	texts    map[string]string // what the editor shows, by file name
+	version  map[string]int
+	diags    map[string]diagnostics
+	messages []string      // of window/showMessage
+	changed  chan struct{} // closed and replaced when diagnostics come
+	err      error
+	done     chan struct{}
+	served   chan error
 }
 
 type reply struct {
@@ -50,8 +52,19 @@ type diagnostics struct {
 	messages []string
 }
 
-// Start runs a server for a folder and initializes it.
+// Start runs a server for a folder that the user trusts, and initializes it.
 func Start(t testing.TB, dir string, opts server.Options) *Editor {
+	t.Helper()
+	return start(t, dir, opts, map[string]any{"trusted": true})
+}
+
+// StartUntrusted is Start without the user's trust.
+func StartUntrusted(t testing.TB, dir string, opts server.Options) *Editor {
+	t.Helper()
+	return start(t, dir, opts, nil)
+}
+
+func start(t testing.TB, dir string, opts server.Options, options map[string]any) *Editor {
 	t.Helper()
 	toServer, in := io.Pipe()
 	out, fromServer := io.Pipe()
@@ -67,7 +80,8 @@ func Start(t testing.TB, dir string, opts server.Options) *Editor {
 	}()
 	go e.read(out)
 	e.Call("initialize", map[string]any{
-		"processId": nil, "rootUri": "file://" + dir, "capabilities": map[string]any{},
+		"processId": nil, "rootUri": "file://" + dir, "initializationOptions": options,
+		"capabilities":     map[string]any{"workspace": map[string]any{"codeLens": map[string]any{"refreshSupport": true}}},
 		"workspaceFolders": []any{map[string]any{"uri": "file://" + dir, "name": "test"}},
 	}, nil)
 	e.Notify("initialized", map[string]any{})
@@ -175,7 +189,11 @@ func (e *Editor) message(body []byte) {
 		Params struct {
 			URI         string
 			Version     int
-			Diagnostics []struct{ Message string }
+			Message     string
+			Diagnostics []struct {
+				Message string
+				Range   struct{ Start struct{ Line int } }
+			}
 		} `json:"params"`
 		reply
 	}
@@ -189,11 +207,15 @@ func (e *Editor) message(body []byte) {
 	case m.Method == "textDocument/publishDiagnostics":
 		d := diagnostics{version: m.Params.Version}
 		for _, x := range m.Params.Diagnostics {
-			d.messages = append(d.messages, x.Message)
+			d.messages = append(d.messages, fmt.Sprintf("%d: %s", x.Range.Start.Line+1, x.Message))
 		}
 		e.diags[filepath.Base(m.Params.URI)] = d
 		close(e.changed)
 		e.changed = make(chan struct{})
+	case m.Method == "window/showMessage":
+		e.messages = append(e.messages, m.Params.Message)
+	case m.Method == "workspace/codeLens/refresh":
+		go e.write(map[string]any{"id": *m.ID, "result": nil}) // the server may not read while it writes
 	case m.Method == "" && m.ID != nil:
 		if ch := e.wait[*m.ID]; ch != nil {
 			ch <- m.reply
@@ -264,6 +286,33 @@ func (e *Editor) Lenses(name string) []string {
 	return out
 }
 
+// Click runs the command of the lens on a line, from 1, and returns the
+// command's error.
+func (e *Editor) Click(name string, line int) error {
+	e.t.Helper()
+	var ls []struct {
+		Range   struct{ Start struct{ Line int } }
+		Command struct {
+			Command   string
+			Arguments json.RawMessage
+		}
+	}
+	e.Call("textDocument/codeLens", map[string]any{"textDocument": e.doc(name)}, &ls)
+	for _, l := range ls {
+		if l.Range.Start.Line+1 == line {
+			return e.Try("workspace/executeCommand", map[string]any{"command": l.Command.Command, "arguments": l.Command.Arguments}, nil)
+		}
+	}
+	return fmt.Errorf("no lens on line %d", line)
+}
+
+// Messages are what the server has shown to the user.
+func (e *Editor) Messages() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.messages)
+}
+
 // Symbol is one document symbol.
 type Symbol struct {
 	Name     string
@@ -279,8 +328,8 @@ func (e *Editor) Symbols(name string) []Symbol {
 	return out
 }
 
-// AfterProblems waits until want holds of the problems that the server has
-// published for a buffer. It ends with the test's own deadline.
+// AfterProblems waits until want holds of the problems, "LINE: MESSAGE", that
+// the server has published for a buffer. It ends with the test's own deadline.
 func (e *Editor) AfterProblems(name string, want func(messages []string) bool) []string {
 	e.t.Helper()
 	for {

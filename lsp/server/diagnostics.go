@@ -1,7 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"go.lsp.dev/protocol"
@@ -49,7 +51,7 @@ func (s *server) publish(ctx context.Context) {
 			}
 			diags := []protocol.Diagnostic{}
 			if err == nil {
-				diags = s.diagnostics(v)
+				diags = append(s.diagnostics(v), s.failures(v)...)
 			}
 			text := fingerprint(diags)
 			if old, known := sent[d.path]; known && old == text || !known && len(diags) == 0 {
@@ -68,6 +70,15 @@ func (s *server) publish(ctx context.Context) {
 			}
 		}
 	}
+}
+
+func sortDiagnostics(ds []protocol.Diagnostic) {
+	slices.SortFunc(ds, func(a, b protocol.Diagnostic) int {
+		if c := cmp.Compare(a.Range.Start.Line, b.Range.Start.Line); c != 0 {
+			return c
+		}
+		return cmp.Compare(fmt.Sprint(a.Message), fmt.Sprint(b.Message))
+	})
 }
 
 func fingerprint(ds []protocol.Diagnostic) string {

@@ -58,6 +58,7 @@ func (s *server) DidChange(_ context.Context, p *protocol.DidChangeTextDocumentP
 			text = next
 		}
 	}
+	s.results.forget(path)
 	s.set(&document{uri: old.uri, path: path, version: p.TextDocument.Version, text: text})
 	return nil
 }

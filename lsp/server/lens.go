@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"go.lsp.dev/protocol"
 
@@ -10,8 +11,8 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
 
-// CodeLens shows what is found at each test, class and file: until tests can
-// be run from here, how many cases there are.
+// CodeLens offers to run each test, class and file, with how many cases there
+// are and how they ended when they last ran.
 func (s *server) CodeLens(_ context.Context, p *protocol.CodeLensParams) ([]protocol.CodeLens, error) {
 	path, ok := pathOf(p.TextDocument.URI)
 	if !ok {
@@ -21,7 +22,7 @@ func (s *server) CodeLens(_ context.Context, p *protocol.CodeLensParams) ([]prot
 	if err != nil || doc == nil {
 		return []protocol.CodeLens{}, nil // no configuration to use, or closed meanwhile: nothing to show
 	}
-	return s.lenses(v, newLines(v.Text)), nil
+	return s.lenses(v, newLines(v.Text), doc), nil
 }
 
 // spot is a place that gets one lens.
@@ -31,19 +32,22 @@ type spot struct {
 	cases    int
 	reason   pytest.Reason
 	class    bool
+	name     string // behind the file in the id: ::Class, ::Class::test
 }
 
-func (s *server) lenses(v *workspace.View, l *lines) []protocol.CodeLens {
+func (s *server) lenses(v *workspace.View, l *lines, doc *document) []protocol.CodeLens {
 	out := []protocol.CodeLens{}
 	if len(v.Items) == 0 {
 		return out
 	}
-	add := func(r protocol.Range, title string) {
-		out = append(out, protocol.CodeLens{Range: r, Command: protocol.Command{Title: title}})
+	add := func(r protocol.Range, title, name string) {
+		out = append(out, protocol.CodeLens{Range: r, Command: protocol.Command{
+			Title: s.results.of(doc.path, name) + title, Command: commandRun, Arguments: runArguments(doc.uri, name),
+		}})
 	}
-	add(s.span(l, 0, 0, 0), total(v.Items))
+	add(s.span(l, 0, 0, 0), total(v.Items), "")
 	for _, sp := range spots(v) {
-		add(s.span(l, sp.row, sp.col, sp.n), sp.title())
+		add(s.span(l, sp.row, sp.col, sp.n), sp.title(), sp.name)
 	}
 	return out
 }
@@ -56,32 +60,25 @@ func total(items []*pytest.Item) string {
 			bare++
 		}
 	}
-	t := count(len(items), "test")
+	t := fmt.Sprintf("Run %d", len(items))
 	if bare > 0 {
 		t += fmt.Sprintf(" · %d with cases known at run time", bare)
 	}
 	return t
 }
 
-func count(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
-}
-
 func (sp spot) title() string {
 	switch {
 	case sp.class:
-		return count(sp.cases, "test")
+		return fmt.Sprintf("Run %d", sp.cases)
 	case sp.reason == pytest.Conditional:
-		return "test, if its condition holds"
+		return "Run, if its condition holds"
 	case sp.reason != pytest.Exact:
-		return "cases known at run time (" + string(sp.reason) + ")"
+		return "Run · cases known at run time (" + string(sp.reason) + ")"
 	case sp.cases > 1:
-		return fmt.Sprintf("%d cases", sp.cases)
+		return fmt.Sprintf("Run %d", sp.cases)
 	}
-	return "test"
+	return "Run"
 }
 
 // spots returns the functions and classes of a view that have tests, in the
@@ -96,7 +93,7 @@ func spots(v *workspace.View) []spot {
 		}
 		sp := byRow[it.Head]
 		if sp == nil {
-			sp = &spot{row: it.Head - 1, col: it.Col, n: len(nameOf(it)), reason: it.Reason}
+			sp = &spot{row: it.Head - 1, col: it.Col, n: len(nameOf(it)), reason: it.Reason, name: names(it)}
 			byRow[it.Head] = sp
 			rows = append(rows, it.Head)
 		}
@@ -110,6 +107,15 @@ func spots(v *workspace.View) []spot {
 	}
 	sortSpots(out)
 	return out
+}
+
+// names is what stands behind the file in an item's id, without its case.
+func names(it *pytest.Item) string {
+	_, name, ok := strings.Cut(pytest.Bare(it.ID), "::")
+	if !ok {
+		return ""
+	}
+	return "::" + name
 }
 
 func nameOf(it *pytest.Item) string {

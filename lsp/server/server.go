@@ -51,6 +51,8 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	stream := jsonrpc2.NewHeaderStream(pipe{in, out})
 	s.conn = jsonrpc2.NewConn(stream, jsonrpc2.WithCodec(codec{}))
 	s.client = protocol.ClientDispatcher(s.conn)
+	s.base = ctx
+	s.runs, s.stopRuns = context.WithCancelCause(ctx)
 	var workers sync.WaitGroup
 	workers.Add(1)
 	go func() {
@@ -68,6 +70,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 		}
 	}
 	cancel()
+	s.running.Wait()
 	s.conn.Close()
 	workers.Wait()
 	return err
@@ -126,6 +129,14 @@ type server struct {
 	docs        map[string]*document            // open, by path
 
 	dirty chan struct{} // one slot: diagnostics are due
+
+	trusted  bool // the user allows this workspace's code to run
+	refresh  bool // the client redraws lenses when asked to
+	results  results
+	running  sync.WaitGroup
+	stopRuns context.CancelCauseFunc
+	runs     context.Context // of the runs under way, ended by cancelRuns
+	base     context.Context // of the server
 }
 
 // ordered runs notifications inline, in wire order, and calls beside them.
@@ -225,6 +236,10 @@ func (s *server) Initialize(ctx context.Context, p *protocol.InitializeParams) (
 		}
 	}
 	s.folders = foldersOf(p)
+	s.trusted = trusts(p.InitializationOptions)
+	if w := p.Capabilities.Workspace; w != nil && w.CodeLens != nil && w.CodeLens.RefreshSupport != nil {
+		s.refresh = *w.CodeLens.RefreshSupport
+	}
 	if p.ProcessID != nil {
 		go s.watchParent(int(*p.ProcessID))
 	}
@@ -236,6 +251,7 @@ func (s *server) Initialize(ctx context.Context, p *protocol.InitializeParams) (
 			TextDocumentSync:       &protocol.TextDocumentSyncOptions{OpenClose: &yes, Change: &change},
 			CodeLensProvider:       &protocol.CodeLensOptions{ResolveProvider: &no},
 			DocumentSymbolProvider: protocol.Boolean(true),
+			ExecuteCommandProvider: protocol.ExecuteCommandOptions{Commands: []string{commandRun, commandRunAtCursor, commandCancel}},
 		},
 		ServerInfo: protocol.ServerInfo{Name: "dx-py-ls", Version: protocol.NewOptional(s.opts.Version)},
 	}, nil

@@ -83,6 +83,7 @@ class Reporter:
             data["wasxfail"] = str(report.wasxfail)
         if report.longrepr is not None:
             data["message"] = brief(report.longrepr)
+            data["line"] = line_in(report.longrepr, report.location[0])
             if self.text:
                 data["text"] = plain(report.longrepr)
         context = getattr(report, "context", None)
@@ -115,6 +116,17 @@ def brief(longrepr):
     if isinstance(longrepr, tuple) and len(longrepr) == 3:
         return str(longrepr[2])
     return str(longrepr)
+
+
+def line_in(longrepr, path):
+    """The line of a file in the innermost frame of a failure that is in it, 0 when none is."""
+    chain = getattr(longrepr, "chain", None)
+    traceback = chain[-1][0] if chain else getattr(longrepr, "reprtraceback", None)
+    for entry in reversed(getattr(traceback, "reprentries", ())):
+        place = getattr(entry, "reprfileloc", None)
+        if place is not None and str(place.path).endswith(path):
+            return place.lineno
+    return 0
 
 
 def plain(longrepr):
