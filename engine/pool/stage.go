@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"syscall"
 )
 
 // maxMessage bounds what a worker may say at once: 200,000 items are 30 MB.
@@ -68,15 +67,7 @@ func (s *stage) send(message map[string]any, files ...*os.File) error {
 		return err
 	}
 	head := binary.LittleEndian.AppendUint32(nil, uint32(len(b)))
-	var rights []byte
-	if len(files) > 0 {
-		fds := make([]int, len(files))
-		for i, f := range files {
-			fds[i] = int(f.Fd())
-		}
-		rights = syscall.UnixRights(fds...)
-	}
-	if _, _, err := s.conn.WriteMsgUnix(head, rights, nil); err != nil {
+	if _, _, err := s.conn.WriteMsgUnix(head, rights(files), nil); err != nil {
 		return fmt.Errorf("%w: %w", errGone, err)
 	}
 	if _, err := s.conn.Write(b); err != nil {

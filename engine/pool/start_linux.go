@@ -152,3 +152,29 @@ func describe(status int) (signal string, code int) {
 	}
 	return "", w.ExitStatus()
 }
+
+// waitStatus is the wait status of a process that has ended.
+func waitStatus(st *os.ProcessState) int {
+	w, _ := st.Sys().(syscall.WaitStatus)
+	return int(w)
+}
+
+// rights is the ancillary data that carries files over a socket.
+func rights(files []*os.File) []byte {
+	if len(files) == 0 {
+		return nil
+	}
+	fds := make([]int, len(files))
+	for i, f := range files {
+		fds[i] = int(f.Fd())
+	}
+	return unix.UnixRights(fds...)
+}
+
+// kill ends a process and its group.
+func kill(cmd *exec.Cmd) {
+	if cmd.Process != nil {
+		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+		_ = cmd.Process.Kill()
+	}
+}
