@@ -39,10 +39,21 @@ func (e *NoPytestError) Error() string {
 	return fmt.Sprintf("%s has no pytest; install it with: %s -m pip install pytest", e.Python, e.Python)
 }
 
+// Engine keeps processes between runs. The zero Engine is ready; close it when
+// done.
+type Engine struct{ pool pool.Pool }
+
+// Close ends all processes.
+func (e *Engine) Close() { e.pool.Close() }
+
 // Run runs the tests that pytest would run for the request's arguments and
 // returns pytest's exit status. What pytest prints goes to the request's
 // files, results go to the sinks.
-func Run(ctx context.Context, r Request, sinks ...run.Sink) (status int, err error) {
+//
+// A nil Engine starts an interpreter for the run; another one has pytest
+// imported, and what was collected for the last run where nothing of it has
+// changed.
+func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status int, err error) {
 	if r.Env.Python == "" {
 		return 4, pyenv.ErrNone
 	}
@@ -51,17 +62,17 @@ func Run(ctx context.Context, r Request, sinks ...run.Sink) (status int, err err
 	}
 	bin := filepath.Dir(r.Env.Python)
 	s := pool.Settings{
-		Python: r.Env.Python, Dir: r.Dir, Env: r.Vars, Args: r.args(), Script: filepath.Join(bin, "pytest"), Path0: bin,
+		Python: r.Env.Python, Sites: r.Env.Sites, Dir: r.Dir, Env: r.Vars, Args: r.args(), Script: filepath.Join(bin, "pytest"), Path0: bin,
 		CacheDir: r.State, Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
 	}
 	if r.Module {
 		s.Path0 = r.Dir
 	}
-	session, err := pool.Open(ctx, s)
+	session, err := e.open(ctx, s)
 	if err != nil {
 		return 3, err
 	}
-	defer session.Close()
+	defer e.close(session)
 	if status, ended := session.Ended(); ended {
 		return status, nil
 	}
@@ -75,6 +86,21 @@ func Run(ctx context.Context, r Request, sinks ...run.Sink) (status int, err err
 		}
 	}
 	return run.Run(ctx, session, o, sinks...)
+}
+
+func (e *Engine) open(ctx context.Context, s pool.Settings) (*pool.Session, error) {
+	if e == nil || s.Terminal {
+		return pool.Open(ctx, s)
+	}
+	return e.pool.Session(ctx, s)
+}
+
+func (e *Engine) close(s *pool.Session) {
+	if e == nil {
+		s.Close()
+		return
+	}
+	e.pool.Release(s)
 }
 
 // args are pytest's arguments, with xdist, where it is installed, told not to

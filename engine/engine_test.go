@@ -25,6 +25,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// cold is an engine that keeps nothing.
+var cold *engine.Engine
+
 // results collects what a run says.
 type results struct {
 	tests    map[string]*pytest.Result
@@ -115,7 +118,7 @@ func (o *output) String() string {
 func runTests(t *testing.T, r engine.Request) (*results, int) {
 	t.Helper()
 	res := &results{tests: map[string]*pytest.Result{}}
-	status, err := engine.Run(context.Background(), r, res)
+	status, err := cold.Run(context.Background(), r, res)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +333,7 @@ func TestProcessDies(t *testing.T) {
 			t.Fatal(err)
 		}
 		r, _ := request(t, "9.2.0", dir)
-		_, err := engine.Run(context.Background(), r)
+		_, err := cold.Run(context.Background(), r)
 		if err == nil || !strings.Contains(err.Error(), "before all tests were collected") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -353,7 +356,7 @@ func TestCancel(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			res := &results{tests: map[string]*pytest.Result{}}
-			status, err := engine.Run(ctx, r, res, onTest(cancel))
+			status, err := cold.Run(ctx, r, res, onTest(cancel))
 			if err != nil || status != 2 {
 				t.Errorf("status %d, %v, want 2", status, err)
 			}

@@ -9,20 +9,20 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/dx-py/dx-py-ls/engine/ring"
-	"github.com/dx-py/dx-py-ls/engine/run"
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/pyworkers"
 )
 
 // Settings say what pytest is to be run, and how.
 type Settings struct {
 	Python   string   // the interpreter's absolute path
+	Sites    []string // its site-packages folders
 	Dir      string   // working directory
 	Env      []string // KEY=VALUE
 	Args     []string // pytest's arguments
@@ -45,181 +45,180 @@ func (s *Settings) compiled() string {
 	return filepath.Join(s.CacheDir, "workers", hex.EncodeToString(sum[:8]))
 }
 
-// Session is one pytest session, collected, with workers that run its items.
-// It implements run.Workers.
-type Session struct {
-	settings Settings
-	info     reply
-	ended    *int
-
-	mu      sync.Mutex
-	cmd     *exec.Cmd
-	exited  chan struct{} // closed when cmd has ended
-	top     *stage        // nil when the collected process itself became a worker
-	runs    uint32
-	workers []*worker
-}
-
-// Open starts the interpreter and collects. When pytest ends before it would
-// run a test (a usage error, errors in collection, --collect-only), the
-// session has ended and Ended says how.
-func Open(ctx context.Context, s Settings) (*Session, error) {
-	p := &Session{settings: s}
-	if err := p.collect(ctx); err != nil {
-		p.Close()
-		return nil, p.failure(ctx, err)
+// key names what an interpreter without a project depends on, and with it what
+// a session does.
+func (s *Settings) interpreterKey() string {
+	var b strings.Builder
+	fmt.Fprintln(&b, s.Python)
+	for _, dir := range s.Sites {
+		id, ok := file.StatAny(dir)
+		fmt.Fprintln(&b, dir, ok, id)
 	}
-	p.ended = p.info.Ended
-	return p, nil
+	for _, kv := range s.Env {
+		fmt.Fprintln(&b, kv)
+	}
+	return b.String()
 }
 
-// collect brings a process to the stage where all is collected.
-func (p *Session) collect(ctx context.Context) error {
-	s := &p.settings
-	st, cmd, err := interpreter(*s)
+func (s *Settings) sessionKey() string {
+	return fmt.Sprintf("%q %q %q %q %v", s.Dir, s.Args, s.Script, s.Path0, s.Text)
+}
+
+// How long what is kept may be used: module-level clocks must not be hours
+// old (execution.md, "When a stage may be used").
+const (
+	interpreterAge = time.Hour
+	sessionAge     = 10 * time.Minute
+)
+
+// Pool keeps an interpreter that has imported pytest, and the last session
+// that was collected in a fork of it. The zero Pool is ready; close it when
+// done. Sessions of a pool that was not closed are its own.
+type Pool struct {
+	mu          sync.Mutex
+	interpreter *process
+	key         string
+	started     time.Time
+	last        *Session
+}
+
+// Session returns a collected session for the settings: the last one where it
+// can be used again, else a new one. It is in use until Release.
+func (p *Pool) Session(ctx context.Context, s Settings) (*Session, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if last := p.last; last != nil {
+		p.last = nil
+		if last.key == s.interpreterKey()+s.sessionKey() && last.usable() == "" {
+			last.reuse(s)
+			return last, nil
+		}
+		last.Close()
+	}
+	if err := p.prepare(ctx, s); err != nil {
+		return nil, err
+	}
+	proc, err := p.interpreter.fork(true)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.cmd, p.top, p.exited = cmd, st, make(chan struct{})
-	go func(exited chan struct{}) { _ = cmd.Wait(); close(exited) }(p.exited)
-	stop := context.AfterFunc(ctx, func() { kill(cmd) })
-	defer stop()
-	if _, err := st.receive(); err != nil {
-		return err
+	session := &Session{settings: s, process: proc, key: s.interpreterKey() + s.sessionKey(), keep: true, made: time.Now()}
+	if err := session.collect(ctx); err != nil {
+		return nil, session.fail(ctx, err)
 	}
-	if err := st.send(map[string]any{
-		"op": "go", "stops": []string{"L1"}, "argv": append([]string{s.Script}, s.Args...), "args": s.Args, "dir": s.Dir, "path0": s.Path0,
-	}); err != nil {
-		return err
-	}
-	p.info, err = st.receive()
-	return err
+	return session, nil
 }
 
-// failure says why a session did not come to be.
-func (p *Session) failure(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+// prepare has a fresh interpreter at hand.
+func (p *Pool) prepare(ctx context.Context, s Settings) error {
+	key := s.interpreterKey()
+	if p.interpreter != nil {
+		if p.key == key && time.Since(p.started) < interpreterAge && p.interpreter.alive() {
+			return nil
+		}
+		p.interpreter.end()
+		p.interpreter = nil
 	}
-	if errors.Is(err, errGone) && p.exited != nil {
-		return &DiedError{State: p.cmd.ProcessState} // it has ended: Close has waited
+	s.Stdin, s.Stdout, s.Stderr = nil, nil, nil // a fork gets those of its run
+	proc, err := start(ctx, s)
+	if err != nil {
+		if proc != nil {
+			proc.end()
+		}
+		return err
 	}
-	return err
+	p.interpreter, p.key, p.started = proc, key, time.Now()
+	return nil
+}
+
+// Release gives a session back. It is kept for a next run where that can be;
+// its workers' ends are waited for beside.
+func (p *Pool) Release(s *Session) {
+	p.mu.Lock()
+	go func() {
+		defer p.mu.Unlock()
+		if p.last != nil || s.usable() != "" {
+			s.Close()
+			return
+		}
+		s.endWorkers()
+		s.prepareSpare()
+		p.last = s
+	}()
+}
+
+// Close ends all processes.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last != nil {
+		p.last.Close()
+		p.last = nil
+	}
+	if p.interpreter != nil {
+		p.interpreter.end()
+		p.interpreter = nil
+	}
+}
+
+// Open starts an interpreter for one session and collects. When pytest ends
+// before it would run a test (a usage error, errors in collection,
+// --collect-only), the session has ended and Ended says how.
+func Open(ctx context.Context, s Settings) (*Session, error) {
+	session := &Session{settings: s}
+	if err := session.restart(ctx); err != nil {
+		return nil, session.fail(ctx, err)
+	}
+	return session, nil
 }
 
 // DiedError says that the process ended while pytest read its configuration or
 // collected.
-type DiedError struct{ State *os.ProcessState }
+type DiedError struct{ How string }
 
 func (e *DiedError) Error() string {
-	return fmt.Sprintf("the Python process ended before all tests were collected (%v)", e.State)
+	return fmt.Sprintf("the Python process ended before all tests were collected: %s", e.How)
 }
 
-// Ended is pytest's exit status when it ended without running tests.
-func (p *Session) Ended() (status int, ended bool) {
-	if p.ended == nil {
-		return 0, false
+// fail closes a session that did not come to be, and says why.
+func (p *Session) fail(ctx context.Context, err error) error {
+	if p.process == nil {
+		return err
 	}
-	return *p.ended, true
+	p.process.stage.close()
+	status := p.process.wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if errors.Is(err, errGone) {
+		return &DiedError{how(status)}
+	}
+	return err
 }
 
-// Items lists what was collected, in pytest's order.
-func (p *Session) Items() []run.Item {
-	out := make([]run.Item, len(p.info.Items))
-	for i, it := range p.info.Items {
-		out[i] = run.Item{ID: it.ID, Path: it.Path, Line: it.Line, Group: it.Group}
-	}
-	return out
-}
-
-// Options say how the items will be run on one worker.
-func (p *Session) Options() run.Options {
-	return run.Options{Workers: 1, Mode: p.info.Mode, Reason: p.info.Reason, MaxFail: p.info.MaxFail}
-}
-
-// Alone is why all items have to run on one worker, "" when they need not.
-func (p *Session) Alone() string {
-	if p.info.Alone == "" {
-		return p.info.Threads
-	}
-	return p.info.Alone
-}
-
-// Close ends all processes. It returns when they are gone.
-func (p *Session) Close() {
-	for _, w := range p.workers {
-		w.close()
-	}
-	if p.cmd != nil {
-		p.endProcess()
-	}
-}
-
-// endProcess ends the process that was started, with its forks.
-func (p *Session) endProcess() {
-	if p.top != nil {
-		_ = p.top.send(map[string]any{"op": "exit"})
-		p.top.close()
-		p.top = nil
-	}
-	select {
-	case <-p.exited:
-	case <-time.After(2 * time.Second): // a stage answers in microseconds; only a stuck one does not
-		kill(p.cmd)
-		<-p.exited
-	}
-}
-
-// Start makes a worker: a fork, or where threads run in the collected process
-// that process itself, and for a second one another that collects again. What
-// it says goes to the channel, which has to be read until Gone has come.
-func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Signal) (run.Worker, error) {
-	ch, err := newChannel()
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	st, forked, err := p.forWorker()
-	if err == nil {
-		p.runs++
-		err = st.send(map[string]any{
-			"op": "go", "run": p.runs, "role": role, "slot": slot, "runners": runners, "text": p.settings.Text, "silent": p.settings.Stdout == nil,
-		}, ch.file, ch.toWorker, ch.toEngine, ch.out, ch.err)
-	}
-	if err != nil {
-		if st != nil {
-			st.close()
-		}
-		ch.Close()
-		return nil, err
-	}
-	w := &worker{
-		session: p, id: id, stage: st, forked: forked, ch: ch, down: ring.Down(ch.mem), up: ring.Up(ch.mem), signals: to, gone: make(chan struct{}),
-	}
-	p.workers = append(p.workers, w)
-	go w.watch()
-	w.read.Add(1)
-	go w.listen()
-	return w, nil
-}
-
-// forWorker returns the stage that becomes a worker.
-func (p *Session) forWorker() (st *stage, forked bool, err error) {
-	if p.info.Threads == "" {
-		st, err = p.top.fork(map[string]any{})
-		return st, true, err
-	}
-	if p.top == nil {
-		<-p.exited
-		before := p.info.Items
-		if err := p.collect(context.Background()); err != nil {
-			return nil, false, err
-		}
-		if p.info.Ended != nil || !slices.Equal(before, p.info.Items) {
-			return nil, false, errors.New("a worker died, and collecting again found other tests")
+// changed reports whether a file that was read while a stage was made is no
+// longer what it was.
+func changed(seen map[string]file.Identity) (string, bool) {
+	for path, id := range seen {
+		if now, ok := file.StatAny(path); now != id || ok != (id != file.Identity{}) {
+			return path, true
 		}
 	}
-	st, p.top = p.top, nil
-	return st, false, nil
+	return "", false
+}
+
+// identities is what the files are now. Of one that changed while, or just
+// before, the stage was made nobody knows which state was read.
+func identities(paths []string, began time.Time) (seen map[string]file.Identity, racy string) {
+	seen = make(map[string]file.Identity, len(paths))
+	since := began.UnixNano() - file.RacyWindowNs
+	slices.Sort(paths)
+	for _, p := range slices.Compact(paths) {
+		id, _ := file.StatAny(p)
+		if max(id.CtimeNs, id.MtimeNs) >= since {
+			racy = p
+		}
+		seen[p] = id
+	}
+	return seen, racy
 }

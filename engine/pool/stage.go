@@ -37,10 +37,11 @@ type reply struct {
 	Foreign map[string][]string `json:"foreign"`
 	MaxFail int                 `json:"maxfail"`
 	Alone   string              `json:"alone"`
+	Files   []string            `json:"files"`  // read while the stage was made
+	Shared  string              `json:"shared"` // why only one run may use it
 
 	Forked  int    `json:"forked"`
-	Waited  int    `json:"waited"`
-	Status  int    `json:"status"`
+	Status  *int   `json:"status"`
 	Failed  string `json:"failed"`
 	Message string `json:"message"`
 	Ended   *int   `json:"ended"`
@@ -119,13 +120,16 @@ func (s *stage) fork(message map[string]any) (*stage, error) {
 	return &stage{conn: ours, pid: r.Forked}, nil
 }
 
-// wait reaps a fork that has ended and returns its wait status.
-func (s *stage) wait(pid int) (int, error) {
-	if err := s.send(map[string]any{"op": "wait", "pid": pid}); err != nil {
-		return 0, err
+// reap returns the wait status of a fork, if it has ended.
+func (s *stage) reap(pid int) (status int, ended bool, err error) {
+	if err := s.send(map[string]any{"op": "reap", "pid": pid}); err != nil {
+		return 0, false, err
 	}
 	r, err := s.receive()
-	return r.Status, err
+	if err != nil || r.Status == nil {
+		return 0, false, err
+	}
+	return *r.Status, true, nil
 }
 
 func (s *stage) close() {

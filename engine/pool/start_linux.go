@@ -171,10 +171,24 @@ func rights(files []*os.File) []byte {
 	return unix.UnixRights(fds...)
 }
 
-// kill ends a process and its group.
-func kill(cmd *exec.Cmd) {
-	if cmd.Process != nil {
-		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
-		_ = cmd.Process.Kill()
+// killGroup ends a process and its group, when it has one of its own.
+func killGroup(pid int) {
+	_ = unix.Kill(-pid, unix.SIGKILL)
+	_ = unix.Kill(pid, unix.SIGKILL)
+}
+
+// alive reports whether a process that waits at a stage is there: nothing is
+// to be read from its socket, not even its end.
+func (p *process) alive() bool {
+	raw, err := p.stage.conn.SyscallConn()
+	if err != nil {
+		return false
 	}
+	alive := false
+	_ = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		alive = err == unix.EAGAIN
+	})
+	return alive
 }

@@ -36,8 +36,6 @@ func waitStatus(st *os.ProcessState) int { return st.ExitCode() }
 
 func rights([]*os.File) []byte { return nil }
 
-func kill(cmd *exec.Cmd) {
-	if cmd.Process != nil {
-		_ = cmd.Process.Kill()
-	}
-}
+func killGroup(int) {}
+
+func (p *process) alive() bool { return false }

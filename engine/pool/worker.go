@@ -17,8 +17,7 @@ import (
 type worker struct {
 	session *Session
 	id      int
-	stage   *stage
-	forked  bool
+	process *process
 	ch      *channel
 	down    *ring.Producer
 	up      *ring.Consumer
@@ -59,7 +58,7 @@ func (w *worker) Tell(kind wire.Kind, item int, payload []byte) error {
 
 // Signal sends a signal to the worker's process.
 func (w *worker) Signal(sig os.Signal) error {
-	p, err := os.FindProcess(w.stage.pid)
+	p, err := os.FindProcess(w.process.stage.pid)
 	if err != nil {
 		return err
 	}
@@ -95,7 +94,7 @@ func (w *worker) putPart(h wire.Header, payload []byte) error {
 
 // watch waits for the end of the process: its control socket closes.
 func (w *worker) watch() {
-	_, _ = io.Copy(io.Discard, w.stage.conn)
+	_, _ = io.Copy(io.Discard, w.process.stage.conn)
 	close(w.gone)
 	_, _ = w.ch.toEngine.Write(bell)
 }
@@ -159,11 +158,8 @@ func (w *worker) drain() (any bool) {
 // death is a worker's last signal: how its process ended, and what it did.
 func (w *worker) death() run.Signal {
 	s := run.Signal{Worker: w.id, Kind: run.Gone}
-	status, err := w.status()
-	if err != nil {
-		s.Error = err.Error()
-	}
-	s.Killed, s.Status = describe(status)
+	w.process.stage.close() // its alive pipe too, where it has one
+	s.Killed, s.Status = describe(w.process.wait())
 	if c, ok := ring.ReadCheckpoint(w.ch.mem); ok && c.Phase > 0 {
 		s.Item, s.Phase = int(c.Item), int(c.Phase)
 	} else {
@@ -171,18 +167,6 @@ func (w *worker) death() run.Signal {
 	}
 	s.Stdout, s.Stderr = tail(w.ch.out), tail(w.ch.err)
 	return s
-}
-
-// status waits for the end of the process and returns its wait status.
-func (w *worker) status() (int, error) {
-	if w.forked {
-		w.session.mu.Lock()
-		defer w.session.mu.Unlock()
-		return w.session.top.wait(w.stage.pid)
-	}
-	w.stage.close() // its alive pipe too
-	<-w.session.exited
-	return waitStatus(w.session.cmd.ProcessState), nil
 }
 
 // maxTail is how much of a dead worker's captured output is kept.
@@ -207,7 +191,6 @@ func (w *worker) close() {
 			_ = w.Signal(os.Kill)
 		}
 		w.read.Wait()
-		w.stage.close()
 		w.ch.Close()
 	})
 }

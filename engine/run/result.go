@@ -159,7 +159,6 @@ func (d *dispatcher) end(p *process, i int, timing wire.Timing) {
 
 // isDone takes the last thing that a worker says of itself.
 func (d *dispatcher) isDone(p *process, payload []byte) {
-	p.done = true
 	var said struct {
 		Status int `json:"status"`
 		Spent

@@ -158,7 +158,6 @@ type process struct {
 	role     Role
 	items    []int // handed over and not ended, in order
 	finished bool  // told that no more items will come
-	done     bool  // has said Done
 }
 
 type frame struct {
@@ -301,7 +300,7 @@ func (d *dispatcher) feedAll() {
 func (d *dispatcher) loop(ctx context.Context) error {
 	cancel := ctx.Done()
 	var killAt <-chan time.Time
-	for len(d.live) > 0 {
+	for d.top != nil && d.live[d.top.id] == d.top {
 		select {
 		case <-cancel:
 			cancel = nil
@@ -339,6 +338,10 @@ func (d *dispatcher) signal(ctx context.Context, s Signal) error {
 	switch s.Kind {
 	case wire.Done:
 		d.isDone(p, s.Payload)
+		delete(d.live, p.id) // the end of its process needs not be waited for
+		if p.role == Runner {
+			d.runnerEnded()
+		}
 		return nil
 	case Gone:
 		return d.gone(ctx, p, s)
@@ -357,22 +360,22 @@ func (d *dispatcher) signal(ctx context.Context, s Signal) error {
 // gone takes the end of a process.
 func (d *dispatcher) gone(ctx context.Context, p *process, s Signal) error {
 	delete(d.live, p.id)
-	if !p.done {
-		d.died(p, s)
-	}
+	crashed := d.died(p, s)
 	switch {
 	case p.role == Controller:
-		if !p.done {
-			return fmt.Errorf("the process that reports ended: %s", s.how())
-		}
-	case p.done || ctx.Err() != nil || d.stopping != "":
+		return fmt.Errorf("the process that reports ended: %s", s.how())
+	case ctx.Err() != nil || d.stopping != "":
 	case d.deaths >= maxDeaths:
 		err := fmt.Errorf("%d workers ended one after another without a test between: %s", d.deaths, s.how())
-		d.emit(Event{Problem: &Problem{err.Error()}})
+		d.problem(err)
 		return err
+	case p.role == Solo && !crashed && len(d.pending()) == 0:
+		// A hook of the session's end, or of the interpreter's, has ended it.
+		d.status = s.Status
+		d.problem(fmt.Errorf("the session was not finished: %s", s.how()))
 	case p.role == Solo:
 		return d.startSolo()
-	default:
+	case p.role == Runner && (crashed || len(p.items) > 0 || !p.finished):
 		d.running--
 		d.queue.putBack(p.slot, p.items)
 		err := d.startRunner(p.slot)
@@ -382,27 +385,34 @@ func (d *dispatcher) gone(ctx context.Context, p *process, s Signal) error {
 		return err
 	}
 	if p.role == Runner {
-		if d.running--; d.running == 0 && d.top != nil {
-			if d.stopping != "" {
-				_ = d.top.Stop(d.stopping)
-			}
-			_ = d.top.Finish()
-		}
+		d.runnerEnded()
 	}
 	return nil
 }
 
-// died ends the test that a worker was running when its process ended.
-func (d *dispatcher) died(p *process, s Signal) {
+// runnerEnded lets the controller end when no runner is left.
+func (d *dispatcher) runnerEnded() {
+	if d.running--; d.running == 0 && d.top != nil {
+		if d.stopping != "" {
+			_ = d.top.Stop(d.stopping)
+		}
+		_ = d.top.Finish()
+	}
+}
+
+// died ends the test that a worker was running when its process ended, and
+// reports whether there was one.
+func (d *dispatcher) died(p *process, s Signal) bool {
 	if s.Item < 0 || s.Item >= len(d.tests) || d.tests[s.Item].done {
 		d.deaths++
-		return
+		return false
 	}
 	d.deaths = 0 // it ended a test
 	c := crash{When: pytest.Phase(min(s.Phase, int(pytest.Teardown))).String(), Message: s.how(), Stdout: s.Stdout, Stderr: s.Stderr}
 	d.tests[s.Item].add(c.report())
 	d.pass(frame{wire.Crash, s.Item, c.payload()})
 	d.end(p, s.Item, wire.Timing{Setup: -1, Call: -1, Teardown: -1})
+	return true
 }
 
 // pass tells the process that reports, or one that may have to.

@@ -121,7 +121,7 @@ func (s *server) runTests(ctx context.Context, path, name string) (protocol.LSPA
 	collect := &collector{server: s, root: cfg.Root, path: path, name: name}
 	s.results.begin(path, name)
 	s.redraw(ctx)
-	status, err := engine.Run(runs, engine.Request{
+	status, err := s.engine.Run(runs, engine.Request{
 		Env: env, Dir: cfg.Dir, Vars: variables(s.opts.Env), Args: []string{path + name}, State: s.opts.StateDir, Texts: true,
 	}, collect)
 	s.results.end(path, name)

@@ -18,6 +18,7 @@ import (
 	"go.lsp.dev/jsonrpc2"
 	"go.lsp.dev/protocol"
 
+	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
@@ -130,6 +131,7 @@ type server struct {
 
 	dirty chan struct{} // one slot: diagnostics are due
 
+	engine   engine.Engine
 	trusted  bool // the user allows this workspace's code to run
 	refresh  bool // the client redraws lenses when asked to
 	results  results
@@ -217,6 +219,7 @@ func (s *server) close() {
 	for _, w := range s.roots {
 		w.Close()
 	}
+	s.engine.Close()
 }
 
 // Initialize settles the position encoding and the folders.

@@ -48,6 +48,10 @@ class Run:
         plugin, session, config = self.plugin, self.session, self.session.config
         memory, bell_in, bell_out = (high(fd) for fd in fds[:3])
         own_capture_files(config, fds[3:5])
+        if len(fds) > 5:
+            new_output(config, fds[5:8])
+        if message.get("again"):
+            as_if_new(config)
         self.ring = ring = Ring(memory, bell_in, bell_out)
         ring.run = message["run"]
         role = message["role"]
@@ -71,6 +75,7 @@ class Run:
             else:
                 self.whole_items(feed, reporter)
         finally:
+            plugin.reporter = None
             self.spent = time.perf_counter() - began[0], time.process_time() - began[1]
             reporter.terminal.flush()
 
@@ -121,8 +126,37 @@ class Run:
         raise self.session.Interrupted(self.session.shouldstop)
 
     def finish(self, status):
-        self.plugin.reporter = None
+        """The last words, when nothing of the user's will run any more."""
         self.ring.send(wire.DONE, 0, dump({"status": status, "ran": self.ran, "wall": self.spent[0], "cpu": self.spent[1]}))
+
+
+def new_output(config, fds):
+    """Standard input, output and error of the run, in a session that was collected for another, or before this one."""
+    sys.stdout.flush()
+    capturing = getattr(config.pluginmanager.get_plugin("capturemanager"), "_global_capturing", None)
+    for target, fd in enumerate(fds):
+        os.dup2(fd, target)
+        os.close(fd)
+        cap = getattr(capturing, ("in_", "out", "err")[target], None)
+        saved = getattr(cap, "targetfd_save", None)
+        if saved is not None:
+            os.dup2(target, saved)
+
+
+def as_if_new(config):
+    """What pytest remembers from the start of the session and a run before this one has changed."""
+    from _pytest import timing
+    tr = config.pluginmanager.get_plugin("terminalreporter")
+    if hasattr(tr, "_session_start"):
+        tr._session_start = timing.Instant()
+    elif hasattr(tr, "_sessionstarttime"):
+        tr._sessionstarttime = timing.time()
+    failures = config.pluginmanager.get_plugin("lfplugin")
+    if failures is not None and hasattr(failures, "lastfailed"):
+        failures.lastfailed = config.cache.get("cache/lastfailed", {})
+    nodes = config.pluginmanager.get_plugin("nfplugin")
+    if nodes is not None and hasattr(nodes, "cached_nodeids"):
+        nodes.cached_nodeids = set(config.cache.get("cache/nodeids", []))
 
 
 def group(item):

@@ -13,6 +13,8 @@ import struct
 import sys
 import time
 
+from .recorder import STDLIB, Recorder
+
 _length = struct.Struct("<I")
 F_SETSIG = 10  # of Linux; fcntl has no name for it
 
@@ -32,7 +34,7 @@ class Control:
         fds = array.array("i")
         head = b""
         while len(head) < 4:
-            part, ancillary, _, _ = self.sock.recvmsg(4 - len(head), socket.CMSG_LEN(8 * fds.itemsize))
+            part, ancillary, _, _ = self.sock.recvmsg(4 - len(head), socket.CMSG_LEN(16 * fds.itemsize))
             if not part:
                 return None, []
             head += part
@@ -81,15 +83,14 @@ class Stage:
                 return message, fds
             if op == "fork":
                 self._fork(message, fds)
-            elif op == "wait":
+            elif op == "reap":
                 try:
-                    _, status = os.waitpid(message["pid"], 0)
+                    pid, status = os.waitpid(message["pid"], os.WNOHANG)
                 except ChildProcessError:
-                    status = -1
-                self.control.send(waited=message["pid"], status=status)
-            elif op == "freeze":
-                gc.collect()
-                gc.freeze()
+                    pid, status = 1, -1
+                self.control.send(status=status if pid else None)
+            elif op == "warm":
+                touch_pages()
             elif op == "exit":
                 os._exit(0)
 
@@ -117,8 +118,6 @@ class Stage:
             self.watch_engine()
             if message.get("group"):
                 os.setpgid(0, 0)
-            if message.get("unfreeze"):
-                gc.unfreeze()
         else:
             fresh.close()
             self.control.send(forked=pid)
@@ -127,8 +126,8 @@ class Stage:
 class Plugin:
     """Stops pytest between its stages, and hears of every report."""
 
-    def __init__(self, stage, start):
-        self.stage, self.start = stage, start
+    def __init__(self, stage, recorder):
+        self.stage, self.recorder = stage, recorder
         self.reporter = None
         self.role = None  # of roles.py, in a process that runs items
 
@@ -157,7 +156,10 @@ class Plugin:
             return None  # pytest's own implementation says so, or does nothing
         from .roles import Run  # not at the top: it needs pytest
         run = Run(session, self)
-        message, fds = self.stage.stop("L1", **run.describe())
+        seen = self.recorder.stop(session.config) if self.recorder is not None else {}
+        if self.recorder is not None:
+            settle_garbage()
+        message, fds = self.stage.stop("L1", **run.describe(), **seen)
         run.run(message, fds)
         return True
 
@@ -178,6 +180,28 @@ class Plugin:
 finder = None  # of these modules; out of the way once all are there
 
 
+def touch_pages():
+    """Takes, before the run, the copies that a fork makes of its parent's pages when it counts a reference."""
+    frozen = gc.get_freeze_count() > 0
+    gc.unfreeze()
+    for _ in gc.get_objects():
+        pass
+    if frozen:
+        gc.freeze()
+
+
+def settle_garbage():
+    """Keeps the collector, in all forks, from walking what was made by now: it would copy every page. Where somebody looks at
+    the collector's objects they all have to be there."""
+    gc.collect()
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None) or ""
+        if getattr(module, "gc", None) is gc and not name.startswith(("_pytest.", "_dxworker.")) and (
+                not path.startswith(STDLIB) or "site-packages" in path):
+            return
+    gc.freeze()
+
+
 def main(control, alive):
     """Runs in the interpreter that the engine started, under its bootstrap."""
     stage = Stage(Control(socket.socket(fileno=high(control))), high(alive))
@@ -189,33 +213,39 @@ def main(control, alive):
         os._exit(1)
     from . import roles
     sys.meta_path.remove(finder)
-    message, _ = stage.stop("L0", python=sys.version.split()[0], pytest=pytest.__version__,
+    message, fds = stage.stop("L0", python=sys.version.split()[0], pytest=pytest.__version__,
                             seconds=time.perf_counter() - began)
+    for target, fd in enumerate(fds):
+        os.dup2(fd, target)
+        os.close(fd)
+    recorder = None
+    if message.get("keep"):
+        recorder = Recorder()
     sys.argv[:] = message["argv"]
     os.chdir(message["dir"])
     if message.get("path0"):
         sys.path.insert(0, message["path0"])
-    plugin = Plugin(stage, message)
+    plugin = Plugin(stage, recorder)
     plugin.install()
     status = int(pytest.main(message["args"], plugins=[plugin]))
-    if plugin.role is None:
-        stage.control.send(ended=status)
-    else:
-        plugin.role.finish(status)
-    finish(status)
+    try:
+        finish()
+        if plugin.role is None:
+            stage.control.send(ended=status)
+        else:
+            plugin.role.finish(status)
+    finally:
+        os._exit(status & 0xff)
 
 
-def finish(status):
-    """Ends the process as the interpreter would, but for the tearing down of modules."""
+def finish():
+    """What the interpreter does at its end, but for the tearing down of modules."""
     import atexit
     import threading
-    try:
-        threading._shutdown()
-        atexit._run_exitfuncs()
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except Exception:
-                pass
-        os._exit(status & 0xff)
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass  # as the interpreter: closed, or a pipe that nobody reads

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/lsp/server"
@@ -40,6 +41,7 @@ type program struct {
 	dir            string
 	env            map[string]string
 	status         int
+	engine         *engine.Engine // nil: each run has an interpreter of its own
 }
 
 // Main runs the program and returns its exit status.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +31,7 @@ type testFlags struct {
 	python, stateDir, root, format string
 	workers, dist                  string
 	help                           bool
+	repeat                         bool // hidden: each line of standard input is a run's further arguments
 	exact                          bool     // rest is pytest's whole command line: no WHERE of ours in it
 	rest                           []string // for pytest
 }
@@ -68,6 +71,9 @@ Exit status: pytest's.`,
 			if f.help {
 				return cmd.Help()
 			}
+			if f.repeat {
+				return p.repeat(f)
+			}
 			return p.test(f)
 		},
 	}
@@ -101,11 +107,13 @@ func parseTestFlags(dir string, args []string) (f testFlags, err error) {
 			args[i] = "--root" // letters that name no folder are pytest's -r
 		}
 		f.help = f.help || a == "-h" || a == "--help"
+		f.repeat = f.repeat || a == "--repeat-stdin"
 	}
 	f.rest, err = take(args, map[string]*string{
 		"--python": &f.python, "--state-dir": &f.stateDir, "--root": &f.root, "--format": &f.format,
 		"-n": &f.workers, "--numprocesses": &f.workers, "--dist": &f.dist,
 	})
+	f.rest = slices.DeleteFunc(f.rest, func(a string) bool { return a == "--repeat-stdin" })
 	if err == nil && !slices.Contains([]string{"text", "jsonl"}, f.format) {
 		err = fmt.Errorf("--format %s: there are text and jsonl", f.format)
 	}
@@ -167,6 +175,25 @@ func (f *testFlags) count() (int, error) {
 	return int(n), nil
 }
 
+// repeat makes a run of each line of standard input in one engine, and tells
+// its time on standard error; for tests and benchmarks of warm runs.
+func (p *program) repeat(f testFlags) error {
+	p.engine = &engine.Engine{}
+	defer p.engine.Close()
+	lines := bufio.NewScanner(p.stdin)
+	p.stdin = nil
+	for lines.Scan() {
+		again := f
+		again.rest = append(slices.Clone(f.rest), strings.Fields(lines.Text())...)
+		began := time.Now()
+		if err := p.test(again); err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stderr, "exit status %d, %.1f ms\n", p.status, float64(time.Since(began).Microseconds())/1e3)
+	}
+	return lines.Err()
+}
+
 func (p *program) test(f testFlags) error {
 	dir := p.dir
 	if f.root != "" {
@@ -203,7 +230,7 @@ func (p *program) test(f testFlags) error {
 		r.Terminal = interactive(args)
 		sinks = append(sinks, &footer)
 	}
-	p.status, err = engine.Run(ctx, r, sinks...)
+	p.status, err = p.engine.Run(ctx, r, sinks...)
 	if lines != nil && err == nil {
 		err = lines.Err
 	}

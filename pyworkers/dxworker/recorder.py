@@ -1,0 +1,100 @@
+"""What a stage read, and did, while it was made: whether a later run may use it."""
+import os
+import sys
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
+CARED_FOR = ("capture.py", "cacheprovider.py", "rewrite.py", "faulthandler.py")
+STDLIB = (os.path.join(os.path.dirname(os.__file__), ""), "<frozen")
+# Effects that a fork shares with its siblings, by the audit event that tells of them. sessionfinish and unconfigure, which
+# may undo them, run in every fork.
+SHARED = {
+    "os.mkdir": "makes a folder", "os.remove": "removes a file", "os.rename": "renames a file", "os.rmdir": "removes a folder",
+    "os.link": "makes a link", "os.symlink": "makes a link", "os.truncate": "truncates a file", "shutil.rmtree": "removes a folder",
+    "subprocess.Popen": "starts a process", "os.posix_spawn": "starts a process", "os.fork": "forks", "os.forkpty": "forks",
+    "os.system": "starts a process", "os.exec": "starts a process", "socket.bind": "binds a socket", "socket.connect": "connects a socket",
+    "sqlite3.connect": "opens a database", "tempfile.mkstemp": "makes a temporary file", "tempfile.mkdtemp": "makes a temporary folder",
+}
+
+
+class Recorder:
+    """An audit hook, which cannot be taken away again: it is asleep in the workers."""
+
+    def __init__(self):
+        self.active, self.read, self.shared = True, set(), ""
+        self.descriptors = self._descriptors()
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event, args):
+        if not self.active:
+            return
+        if event == "open":
+            path, mode, flags = args
+            if isinstance(path, int):
+                return
+            path = os.path.abspath(os.fsdecode(path))
+            if isinstance(flags, int) and flags & WRITING:
+                if not any(part in CACHES for part in path.split(os.sep)) and path != os.devnull:
+                    self._note("writes " + path)
+            else:
+                self.read.add(path)
+        elif event in ("os.listdir", "os.scandir"):
+            path = args[0]
+            if not isinstance(path, int):
+                self.read.add(os.path.abspath(os.fsdecode(path) if path is not None else "."))
+        elif event in SHARED:
+            path = args[0] if args and isinstance(args[0], (str, bytes)) else b""
+            if not any(part in CACHES for part in os.fsdecode(path).split(os.sep)):
+                self._note(SHARED[event])
+
+    def _note(self, what):
+        """Keeps the first effect, with whose code it was; pytest's own capture files and caches are taken care of."""
+        if self.shared:
+            return
+        frame = sys._getframe(2)
+        while frame is not None and frame.f_code.co_filename.startswith(STDLIB) and "site-packages" not in frame.f_code.co_filename:
+            frame = frame.f_back
+        if frame is None:
+            self.shared = what
+            return
+        name = frame.f_code.co_filename
+        if os.path.join("_pytest", "") in name and os.path.basename(name) in CARED_FOR:
+            return
+        self.shared = "%s:%d %s" % (os.path.basename(name), frame.f_lineno, what)
+
+    @staticmethod
+    def _descriptors():
+        kinds = {}
+        for fd in os.listdir("/proc/self/fd"):
+            try:
+                kinds[int(fd)] = os.readlink("/proc/self/fd/" + fd)
+            except OSError:
+                pass
+        return kinds
+
+    def stop(self, config):
+        """What the engine is told: the files that were read, and why the stage can serve one run only."""
+        self.active = False
+        files = {p for p in self.read if not p.startswith(("/proc/", "/dev/"))}
+        folders = set()
+        for module in list(sys.modules.values()):
+            path = getattr(module, "__file__", None)
+            if isinstance(path, str):
+                files.add(os.path.abspath(path))  # a valid .pyc is all that was opened
+                folders.add(os.path.dirname(os.path.abspath(path)))
+        # A file that appears may shadow what was imported, or be what was not found.
+        folders.update(os.path.abspath(p or ".") for p in sys.path)
+        cache = getattr(config, "cache", None)
+        own = str(cache._cachedir) if cache is not None and not self._reads_cache(config) else None
+        keep = [p for p in files | folders if own is None or not p.startswith(own)]
+        shared = self.shared
+        if not shared:
+            for fd, what in self._descriptors().items():
+                if fd not in self.descriptors and what.startswith(("socket:", "anon_inode:")):
+                    shared = "a socket or queue is open"
+        return {"files": keep, "shared": shared}
+
+    @staticmethod
+    def _reads_cache(config):
+        option = config.option
+        return any(getattr(option, name, False) for name in ("lf", "failedfirst", "newfirst", "stepwise"))
