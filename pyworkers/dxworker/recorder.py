@@ -90,8 +90,8 @@ class Recorder:
         shared = self.shared
         if not shared:
             for fd, what in self._descriptors().items():
-                if fd not in self.descriptors and what.startswith(("socket:", "anon_inode:")):
-                    shared = "a socket or queue is open"
+                if fd not in self.descriptors and what.startswith(("socket:", "pipe:", "anon_inode:")):
+                    shared = "a socket, pipe or queue is open"
         return {"files": keep, "shared": shared}
 
     @staticmethod
