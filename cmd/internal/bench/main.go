@@ -1,5 +1,6 @@
 // Command bench measures: ids and outcomes on the public suites against pytest
-// (-conformance), and the speed of discovery beside the peers.
+// (-conformance), and the speed of discovery and of runs beside
+// the peers.
 //
 // It builds its own projects and installs its own peers under -dir; a peer
 // that cannot be had is a row that says so. Times are those of whole

@@ -1,48 +1,12 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"slices"
-	"strconv"
 	"strings"
-	"syscall"
-	"time"
 )
-
-// contender is one command on one project.
-type contender struct {
-	name   string
-	cmd    []string
-	before func() // run before each measurement, outside of it
-}
-
-// row is what was measured of one contender.
-type row struct {
-	Project  string  `json:"project"`
-	Name     string  `json:"name"`
-	MedianMs float64 `json:"median_ms"`
-	MinMs    float64 `json:"min_ms"`
-	MaxMs    float64 `json:"max_ms"`
-	MemoryMB float64 `json:"peak_memory_mb"`
-	Tests    int     `json:"tests"`
-	Runs     int     `json:"runs"`
-	Note     string  `json:"note,omitempty"`
-}
-
-// goal is a ratio between two rows that has to hold.
-type goal struct {
-	Text   string  `json:"goal"`
-	Ratio  float64 `json:"ratio"`
-	Wanted float64 `json:"wanted"`
-	Holds  bool    `json:"holds"`
-}
 
 func bench(shared, dir, binary, out string, runs int) error {
 	// The shell's own setting would keep pytest from caching its rewritten
@@ -64,8 +28,10 @@ func bench(shared, dir, binary, out string, runs int) error {
 		}
 		rows = append(rows, rs...)
 	}
-	goals := check(rows)
-	return report(rows, goals, out)
+	if err := report("discover", rows, check(rows), out); err != nil {
+		return err
+	}
+	return benchRuns(projects[0], binary, peers, dir, out, runs)
 }
 
 // peers are the programs to compare with; an empty path is one that could not
@@ -195,34 +161,6 @@ func (p project) measure(binary string, ps peers, dir string, runs int) ([]row, 
 	return rows, nil
 }
 
-// turns runs contenders in turns.
-func (p project) turns(cs []contender, runs int) ([]row, error) {
-	rows := make([]row, len(cs))
-	times := make([][]float64, len(cs))
-	for i, c := range cs { // once each, not counted
-		out, _, _, err := once(c, p.dir)
-		if err != nil {
-			return nil, fmt.Errorf("%s on %s: %w", c.name, p.name, err)
-		}
-		rows[i] = row{Project: p.name, Name: c.name, Tests: count(out), Runs: runs}
-	}
-	for range runs {
-		for i, c := range cs {
-			_, ms, mem, err := once(c, p.dir)
-			if err != nil {
-				return nil, err
-			}
-			times[i] = append(times[i], ms)
-			rows[i].MemoryMB = max(rows[i].MemoryMB, mem)
-		}
-	}
-	for i := range rows {
-		slices.Sort(times[i])
-		rows[i].MedianMs, rows[i].MinMs, rows[i].MaxMs = times[i][len(times[i])/2], times[i][0], times[i][len(times[i])-1]
-	}
-	return rows, nil
-}
-
 // anEdit returns what appends a comment to one test file of the project.
 func (p project) anEdit() func() {
 	files, _ := filepath.Glob(filepath.Join(p.dir, "test_a*.py"))
@@ -242,57 +180,11 @@ func (p project) anEdit() func() {
 	}
 }
 
-// once runs a contender and returns its output, milliseconds and megabytes.
-func once(c contender, dir string) (out []byte, ms, mb float64, err error) {
-	if c.before != nil {
-		c.before()
-	}
-	cmd := exec.Command(c.cmd[0], c.cmd[1:]...)
-	cmd.Dir = dir
-	var buf bytes.Buffer
-	cmd.Stdout = &buf
-	began := time.Now()
-	err = cmd.Run()
-	ms = float64(time.Since(began).Microseconds()) / 1e3
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == 1 {
-		err = nil // problems, or for pytest errors, beside the tests
-	}
-	if ru, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		mb = float64(ru.Maxrss) / 1024
-	}
-	return buf.Bytes(), ms, mb, err
-}
-
-// count reads the number of tests from a listing.
-func count(out []byte) int {
-	text := strings.TrimSpace(string(out))
-	last := text[strings.LastIndexByte(text, '\n')+1:]
-	for _, w := range strings.Fields(last) {
-		if n, err := strconv.Atoi(w); err == nil {
-			return n
-		}
-	}
-	return 0
-}
-
 // check works out the ratios that are promised.
 func check(rows []row) []goal {
-	find := func(project, name string) float64 {
-		for _, r := range rows {
-			if r.Project == project && r.Name == name {
-				return r.MedianMs
-			}
-		}
-		return 0
-	}
 	var out []goal
 	add := func(text, project, ours, theirs string, wanted float64) {
-		a, b := find(project, ours), find(project, theirs)
-		if a == 0 || b == 0 {
-			return
-		}
-		out = append(out, goal{text, b / a, wanted, b/a >= wanted})
+		out = append(out, ratio(rows, text, project, ours, theirs, wanted)...)
 	}
 	add("193 tests, warm: as fast as cito", "193 tests, 7 files", "dx-py-ls, warm", "cito collect", 1)
 	add("193 tests, warm: 80 times faster than pytest --collect-only", "193 tests, 7 files", "dx-py-ls, warm", "pytest --collect-only", 80)
@@ -300,38 +192,4 @@ func check(rows []row) []goal {
 	add("Lib/test, warm: 8 times faster than cito", "CPython Lib/test", "dx-py-ls, warm", "cito collect", 8)
 	add("200,000 tests, warm: 4 times faster than cito", "200,000 tests, 10,000 files", "dx-py-ls, warm", "cito collect", 4)
 	return out
-}
-
-func report(rows []row, goals []goal, out string) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "| project | command | median ms | min | max | MB | tests |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n")
-	for _, r := range rows {
-		if r.Note != "" {
-			fmt.Fprintf(&b, "| %s | %s | %s | | | | |\n", r.Project, r.Name, r.Note)
-			continue
-		}
-		fmt.Fprintf(&b, "| %s | %s | %.1f | %.1f | %.1f | %.0f | %d |\n", r.Project, r.Name, r.MedianMs, r.MinMs, r.MaxMs, r.MemoryMB, r.Tests)
-	}
-	b.WriteString("\n| goal | ratio | wanted | |\n| --- | ---: | ---: | --- |\n")
-	for _, g := range goals {
-		verdict := "holds"
-		if !g.Holds {
-			verdict = "missed"
-		}
-		fmt.Fprintf(&b, "| %s | %.2f | %.0f | %s |\n", g.Text, g.Ratio, g.Wanted, verdict)
-	}
-	fmt.Printf("\n%s", b.String())
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return err
-	}
-	doc, err := json.MarshalIndent(map[string]any{
-		"go": runtime.Version(), "cpus": runtime.NumCPU(), "rows": rows, "goals": goals,
-	}, "", " ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(out, "discover.json"), append(doc, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(out, "discover.md"), []byte(b.String()), 0o644)
 }

@@ -31,7 +31,7 @@ type testFlags struct {
 	python, stateDir, root, format string
 	workers, dist                  string
 	help                           bool
-	repeat                         bool // hidden: each line of standard input is a run's further arguments
+	repeat                         bool     // hidden: each line of standard input is a run's further arguments
 	exact                          bool     // rest is pytest's whole command line: no WHERE of ours in it
 	rest                           []string // for pytest
 }
