@@ -19,6 +19,8 @@ func interpreter(Settings) (*stage, *exec.Cmd, error) { return nil, nil, errPlat
 
 func socketPair() (*net.UnixConn, *os.File, error) { return nil, nil, errPlatform }
 
+func memory(string, int) (*os.File, error) { return nil, errPlatform }
+
 // channel is a ring's mapping and its two doorbells.
 type channel struct {
 	file, toWorker, toEngine, out, err *os.File

@@ -10,8 +10,7 @@ from .around import Unsupported, own_capture_files
 from .fastloop import FastLoop
 from .replay import REPLAYED, Replay
 from .reporter import Reporter, dump
-from .ring import Ring
-from .stage import high
+from .ring import Ring, high
 
 _pair = struct.Struct("<II")
 

@@ -14,6 +14,7 @@ import sys
 import time
 
 from .recorder import STDLIB, Recorder
+from .ring import high
 
 _length = struct.Struct("<I")
 F_SETSIG = 10  # of Linux; fcntl has no name for it
@@ -53,13 +54,6 @@ class Control:
         return json.loads(body.decode()), list(fds)
 
 
-def high(fd):
-    """Moves a descriptor out of the reach of tests that close the small ones."""
-    new = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 500)
-    os.close(fd)
-    return new
-
-
 class Stage:
     def __init__(self, control, alive):
         """alive: the end of a pipe that the engine holds the other end of."""
@@ -89,8 +83,6 @@ class Stage:
                 except ChildProcessError:
                     pid, status = 1, -1
                 self.control.send(status=status if pid else None)
-            elif op == "warm":
-                touch_pages()
             elif op == "exit":
                 os._exit(0)
 
@@ -178,16 +170,6 @@ class Plugin:
 
 
 finder = None  # of these modules; out of the way once all are there
-
-
-def touch_pages():
-    """Takes, before the run, the copies that a fork makes of its parent's pages when it counts a reference."""
-    frozen = gc.get_freeze_count() > 0
-    gc.unfreeze()
-    for _ in gc.get_objects():
-        pass
-    if frozen:
-        gc.freeze()
 
 
 def settle_garbage():
