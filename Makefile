@@ -39,7 +39,7 @@ test:
 	$(GO) test -tags $(TAGS) ./engine/internal/cpu
 
 race:
-	$(GO) test -race -timeout 30m ./engine/workspace/... ./engine/store/... ./lsp/...
+	$(GO) test -race -timeout 30m ./engine ./engine/run/... ./engine/ring/... ./engine/workspace/... ./engine/store/... ./lsp/...
 
 # The packages without cgo must build on the platforms that CI has not.
 lint:
@@ -61,6 +61,7 @@ fuzz-short:
 	$(FUZZ) -fuzz FuzzEval -fuzztime $(QUICK) ./engine/pyeval
 	$(FUZZ) -fuzz FuzzConfig -fuzztime $(SLOW) ./engine/config
 	$(FUZZ) -fuzz FuzzExpression -fuzztime $(QUICK) ./engine/pytest
+	$(FUZZ) -fuzz FuzzFrame -fuzztime $(QUICK) ./engine/wire
 	$(FUZZ) -fuzz FuzzOpen -fuzztime $(SLOW) ./engine/store
 
 # Speed beside the peers, as ratios; writes testdata/perf. Long.

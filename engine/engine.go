@@ -77,7 +77,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		return status, nil
 	}
 	o := session.Options()
-	o.Version, o.Dist = r.Env.Pytest.String(), r.Dist
+	o.Version, o.Dist, o.Terminal = r.Env.Pytest.String(), r.Dist, r.Terminal
 	if r.Workers > 1 {
 		if why := session.Alone(); why != "" {
 			o.Reason = "one worker: " + why

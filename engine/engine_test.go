@@ -322,6 +322,39 @@ func TestStopsAtFirst(t *testing.T) {
 	}
 }
 
+// TestInterruptInTest raises what ends a session, in a test: nothing is green.
+func TestInterruptInTest(t *testing.T) {
+	for what, want := range map[string]int{"raise KeyboardInterrupt": 2, "import pytest; pytest.exit('enough')": 2, "import pytest; pytest.exit('enough', 9)": 9} {
+		dir := t.TempDir()
+		for name, source := range map[string]string{
+			"test_a.py": "def test_a(): pass\ndef test_end():\n    " + what + "\ndef test_b(): pass\n",
+			"test_b.py": "import time\ndef test_c(): pass\ndef test_d(): pass\n",
+		} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(source), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, plainStatus := plain(t, enginetest.Python(t, "9.2.0"), dir, "-p", "no:cacheprovider")
+		if plainStatus != want {
+			t.Fatalf("pytest ends with %d, want %d", plainStatus, want)
+		}
+		for _, workers := range []int{1, 2} {
+			r, out := request(t, "9.2.0", dir, "-p", "no:cacheprovider")
+			r.Workers = workers
+			res, status := runTests(t, r)
+			if workers == 1 && status != want || status == 0 {
+				t.Errorf("%s, %d workers: exit status %d, want %d", what, workers, status, want)
+			}
+			if res.outcomes()["test_a.py::test_b"] != "" {
+				t.Errorf("%s, %d workers: a test ran behind the end", what, workers)
+			}
+			if s := out.String(); !strings.Contains(s, "!!!!") {
+				t.Errorf("%s, %d workers: not said in\n%s", what, workers, s)
+			}
+		}
+	}
+}
+
 // TestProcessDies ends the process while pytest starts and collects.
 func TestProcessDies(t *testing.T) {
 	for name, source := range map[string]string{

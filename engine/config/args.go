@@ -26,6 +26,7 @@ type Options struct {
 	NoAutoload                bool     // --disable-plugin-autoload
 	Override                  []string // -o KEY=VALUE
 	StrictMarkers             bool
+	Interactive               bool // -s, --pdb, --trace: tests may read the terminal
 
 	// Unknown are options that are in no table. They are taken to have no
 	// argument; a plugin's may have one.
@@ -155,6 +156,10 @@ func (o *Options) cluster(args []string, i int) (int, error) {
 
 func (o *Options) set(name, v string) {
 	switch name {
+	case "-s", "--pdb", "--trace":
+		o.Interactive = true
+	case "--capture":
+		o.Interactive = o.Interactive || v == "no"
 	case "-k":
 		o.Keyword = v
 	case "-m":

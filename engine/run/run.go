@@ -89,6 +89,10 @@ type Options struct {
 	Dist    Dist
 	MaxFail int // stop behind so many failures; 0 for never
 
+	// Terminal says that the processes share a terminal with the caller, which
+	// sends an interrupt from the keyboard to all of them.
+	Terminal bool
+
 	Mode, Reason, Version string // for Started
 }
 
@@ -307,7 +311,7 @@ func (d *dispatcher) loop(ctx context.Context) error {
 			d.halt("interrupted")
 			d.status = exitInterrupted
 			for _, p := range d.live {
-				if p.role != Controller {
+				if p.role != Controller && !d.options.Terminal {
 					_ = p.Signal(os.Interrupt)
 				}
 			}
@@ -340,6 +344,11 @@ func (d *dispatcher) signal(ctx context.Context, s Signal) error {
 		d.isDone(p, s.Payload)
 		delete(d.live, p.id) // the end of its process needs not be waited for
 		if p.role == Runner {
+			if len(p.items) > 0 {
+				// A test, or a plugin, ended the session: pytest.exit, an interrupt,
+				// shouldstop. With one process that ends all.
+				d.halt("interrupted")
+			}
 			d.runnerEnded()
 		}
 		return nil

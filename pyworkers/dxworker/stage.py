@@ -66,7 +66,16 @@ class Stage:
         """Says that a stage is reached and serves it; returns the message that lets this process, or a fork of it, go on."""
         if name not in self.stops:
             return {}, []
+        # An interrupt from the keyboard is for what runs, not for what waits.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.control.send(stage=name, pid=os.getpid(), **info)
+        try:
+            return self._serve()
+        finally:
+            if before is not None:
+                signal.signal(signal.SIGINT, before)
+
+    def _serve(self):
         while True:
             message, fds = self.control.receive()
             if message is None:

@@ -206,7 +206,7 @@ func (p *program) test(f testFlags) error {
 		return err
 	}
 	defer ws.Close()
-	_, env, err := ws.Apply(workspace.Update{}).Configure()
+	cfg, env, err := ws.Apply(workspace.Update{}).Configure()
 	if env == nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func (p *program) test(f testFlags) error {
 		sinks, r.Texts = append(sinks, lines), true
 	default:
 		r.Stdout, r.Stdin = asFile(p.stdout), asFile(p.stdin)
-		r.Terminal = interactive(args)
+		r.Terminal = cfg != nil && cfg.Interactive
 		sinks = append(sinks, &footer)
 	}
 	p.status, err = p.engine.Run(ctx, r, sinks...)
@@ -297,13 +297,6 @@ func idsFor(items []*pytest.Item) []string {
 		}
 	}
 	return out
-}
-
-// interactive reports whether tests are to have the terminal.
-func interactive(args []string) bool {
-	return slices.ContainsFunc(args, func(a string) bool {
-		return a == "-s" || a == "--pdb" || a == "--trace" || a == "--capture=no"
-	})
 }
 
 func isTerminal(f *os.File) bool {
