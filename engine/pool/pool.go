@@ -80,6 +80,7 @@ type Pool struct {
 	key         string
 	started     time.Time
 	last        *Session
+	idle        *time.Timer // ends all when no run has come for long
 }
 
 // Session returns a collected session for the settings: the last one where it
@@ -87,6 +88,9 @@ type Pool struct {
 func (p *Pool) Session(ctx context.Context, s Settings) (*Session, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.idle != nil {
+		p.idle.Stop()
+	}
 	if last := p.last; last != nil {
 		p.last = nil
 		if last.key == s.interpreterKey()+s.sessionKey() && last.usable() == "" {
@@ -139,18 +143,22 @@ func (p *Pool) Release(s *Session) {
 		defer p.mu.Unlock()
 		if p.last != nil || s.usable() != "" {
 			s.Close()
-			return
+		} else {
+			s.endWorkers()
+			s.prepareSpare()
+			p.last = s
 		}
-		s.endWorkers()
-		s.prepareSpare()
-		p.last = s
+		p.idle = time.AfterFunc(sessionAge, p.Close)
 	}()
 }
 
-// Close ends all processes.
+// Close ends all processes. A session that is asked for later starts anew.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.idle != nil {
+		p.idle.Stop()
+	}
 	if p.last != nil {
 		p.last.Close()
 		p.last = nil
