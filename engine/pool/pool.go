@@ -144,8 +144,9 @@ func (p *Pool) Release(s *Session) {
 		if p.last != nil || s.usable() != "" {
 			s.Close()
 		} else {
+			n := len(s.workers)
 			s.endWorkers()
-			s.prepareSpare()
+			s.prepareSpares(n)
 			p.last = s
 		}
 		p.idle = time.AfterFunc(sessionAge, p.Close)

@@ -22,14 +22,16 @@ type Session struct {
 	info     reply
 
 	// of a session of a Pool
-	keep  bool
-	key   string
-	made  time.Time
-	head  *os.File                 // what pytest printed while it collected
-	seen  map[string]file.Identity // what was read meanwhile
-	racy  string                   // a file that changed meanwhile
-	used  bool                     // a run has had it before
-	spare *process                 // a fork that waits for the next run: 2 ms less. To touch its pages before gained nothing measurable
+	keep bool
+	key  string
+	made time.Time
+	head *os.File                 // what pytest printed while it collected
+	seen map[string]file.Identity // what was read meanwhile
+	racy string                   // a file that changed meanwhile
+	used bool                     // a run has had it before
+	// forks that wait for the next run: 2 ms less for each. To touch their pages
+	// before gained nothing measurable.
+	spares []*process
 
 	mu       sync.Mutex
 	consumed bool // the collected process itself became a worker
@@ -158,10 +160,10 @@ func (p *Session) Alone() string {
 // Close ends all processes. It returns when they are gone.
 func (p *Session) Close() {
 	p.endWorkers()
-	if p.spare != nil {
-		p.spare.end()
-		p.spare = nil
+	for _, spare := range p.spares {
+		spare.end()
 	}
+	p.spares = nil
 	switch {
 	case p.process == nil:
 	case p.consumed:
@@ -174,13 +176,15 @@ func (p *Session) Close() {
 	}
 }
 
-// prepareSpare forks the next run's worker.
-func (p *Session) prepareSpare() {
-	spare, err := p.process.fork(false)
-	if err != nil {
-		return // the next run will meet the reason
+// prepareSpares forks the next run's workers.
+func (p *Session) prepareSpares(n int) {
+	for len(p.spares) < n {
+		spare, err := p.process.fork(false)
+		if err != nil {
+			return // the next run will meet the reason
+		}
+		p.spares = append(p.spares, spare)
 	}
-	p.spare = spare
 }
 
 func (p *Session) endWorkers() {
@@ -245,9 +249,9 @@ func orNull(f, null *os.File) *os.File {
 
 // forWorker returns the process that becomes a worker.
 func (p *Session) forWorker() (*process, error) {
-	if spare := p.spare; spare != nil {
-		p.spare = nil
-		if spare.alive() {
+	for len(p.spares) > 0 {
+		spare := p.spares[0]
+		if p.spares = p.spares[1:]; spare.alive() {
 			return spare, nil
 		}
 		spare.end()
