@@ -196,6 +196,9 @@ func (p *Session) fail(ctx context.Context, err error) error {
 	}
 	p.process.stage.close()
 	status := p.process.wait()
+	if p.head != nil {
+		p.head.Close()
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
