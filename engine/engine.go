@@ -39,6 +39,18 @@ func (e *NoPytestError) Error() string {
 	return fmt.Sprintf("%s has no pytest; install it with: %s -m pip install pytest", e.Python, e.Python)
 }
 
+// Check says why nothing can be run: there is no interpreter, or it has no
+// pytest.
+func (r *Request) Check() error {
+	switch {
+	case r.Env.Python == "":
+		return pyenv.ErrNone
+	case !r.Env.HasPytest:
+		return &NoPytestError{r.Env.Python}
+	}
+	return nil
+}
+
 // Engine keeps processes between runs. The zero Engine is ready; close it when
 // done.
 type Engine struct{ pool pool.Pool }
@@ -54,15 +66,12 @@ func (e *Engine) Close() { e.pool.Close() }
 // imported, and what was collected for the last run where nothing of it has
 // changed.
 func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status int, err error) {
-	if r.Env.Python == "" {
-		return 4, pyenv.ErrNone
-	}
-	if !r.Env.HasPytest {
-		return 4, &NoPytestError{r.Env.Python}
+	if err := r.Check(); err != nil {
+		return 4, err
 	}
 	bin := filepath.Dir(r.Env.Python)
 	s := pool.Settings{
-		Python: r.Env.Python, Sites: r.Env.Sites, Dir: r.Dir, Env: r.Vars, Args: r.args(), Script: filepath.Join(bin, "pytest"), Path0: bin,
+		Python: r.Env.Python, Sites: r.Env.Sites, Dir: r.Dir, Env: r.Vars, Args: r.PytestArgs(), Script: filepath.Join(bin, "pytest"), Path0: bin,
 		CacheDir: r.State, Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
 	}
 	if r.Module {
@@ -103,9 +112,9 @@ func (e *Engine) close(s *pool.Session) {
 	e.pool.Release(s)
 }
 
-// args are pytest's arguments, with xdist, where it is installed, told not to
+// PytestArgs are the arguments for pytest: with xdist, where it is installed, told not to
 // distribute: that is ours to do, and its workers would leave us no items.
-func (r *Request) args() []string {
+func (r *Request) PytestArgs() []string {
 	if !slices.ContainsFunc(r.Env.Plugins, func(p pyenv.Plugin) bool { return p.Name == "xdist" }) {
 		return r.Args
 	}

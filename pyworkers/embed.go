@@ -12,6 +12,14 @@ import (
 //go:embed boot.py
 var boot string
 
+// Plain is a plugin for plain pytest, loaded by -p dx_plain: it writes a JSON
+// list of [id, when, outcome, has wasxfail, is a subtest's] for each report to
+// the file that DX_PLAIN_OUT names. DX_PLAIN_PYTHONPATH is the PYTHONPATH that
+// the tests are to see.
+//
+//go:embed plain.py
+var Plain string
+
 //go:embed dxworker/*.py
 var modules embed.FS
 

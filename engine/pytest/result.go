@@ -18,6 +18,24 @@ var outcomes = [...]string{"not run", "passed", "xpassed", "skipped", "xfailed",
 
 func (o Outcome) String() string { return outcomes[o] }
 
+// OutcomeOf is what one report of a test says; failed outside of the call is
+// an error.
+func OutcomeOf(when, outcome string, wasxfail bool) Outcome {
+	switch {
+	case outcome == "passed" && wasxfail:
+		return XPassed
+	case outcome == "passed":
+		return Passed
+	case outcome == "skipped" && wasxfail:
+		return XFailed
+	case outcome == "skipped":
+		return Skipped
+	case when == "call":
+		return Failed
+	}
+	return Error
+}
+
 // Bad reports whether the outcome makes a run fail.
 func (o Outcome) Bad() bool { return o >= Error }
 

@@ -33,22 +33,12 @@ type report struct {
 	Crash bool `json:"-"`
 }
 
-// outcome is what a report says by itself; the rule is that of pytest's own
-// summary: failed outside of the call is an error.
+// outcome is what the report says by itself; a crash is an error.
 func (r *report) outcome() pytest.Outcome {
-	switch {
-	case r.Outcome == "passed" && r.WasXFail != nil:
-		return pytest.XPassed
-	case r.Outcome == "passed":
-		return pytest.Passed
-	case r.Outcome == "skipped" && r.WasXFail != nil:
-		return pytest.XFailed
-	case r.Outcome == "skipped":
-		return pytest.Skipped
-	case r.When == "call" && !r.Crash:
-		return pytest.Failed
+	if r.Crash {
+		return pytest.Error
 	}
-	return pytest.Error
+	return pytest.OutcomeOf(r.When, r.Outcome, r.WasXFail != nil)
 }
 
 // add folds a report into the test's result: the worst counts.

@@ -144,7 +144,7 @@ func (p *program) root(name string) *cobra.Command {
 		SilenceUsage:  true,
 		Version:       Version,
 	}
-	root.AddCommand(p.testCommand(use), p.pytestCommand(), p.discoverCommand(use))
+	root.AddCommand(p.testCommand(use), p.pytestCommand(), p.discoverCommand(use), p.verifyCommand(use))
 	return root
 }
 

@@ -194,40 +194,51 @@ func (p *program) repeat(f testFlags) error {
 	return lines.Err()
 }
 
-func (p *program) test(f testFlags) error {
+// request is a run as flags ask for it, with WHERE resolved. The workspace is
+// the caller's to close.
+func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspace, err error) {
 	dir := p.dir
 	if f.root != "" {
 		if dir = absolute(p.dir, f.root); !file.IsDir(dir) {
-			return fmt.Errorf("--root %s: no such folder", f.root)
+			return r, nil, fmt.Errorf("--root %s: no such folder", f.root)
 		}
 	}
 	args, ws, err := p.selection(f, dir)
 	if err != nil {
-		return err
+		return r, nil, err
 	}
-	defer ws.Close()
 	cfg, env, err := ws.Apply(workspace.Update{}).Configure()
-	if env == nil {
-		return err
+	if env == nil { // without one; an error in the configuration is pytest's to tell
+		ws.Close()
+		return r, nil, err
 	}
+	return engine.Request{
+		Env: env, Dir: dir, Vars: os.Environ(), Args: args, State: p.stateDir(f.stateDir), Terminal: cfg != nil && cfg.Interactive,
+	}, ws, nil
+}
+
+func (p *program) test(f testFlags) error {
 	workers, err := f.count()
 	if err != nil {
 		return err
 	}
+	r, ws, err := p.request(f)
+	if err != nil {
+		return err
+	}
+	defer ws.Close()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r := engine.Request{Env: env, Dir: dir, Vars: os.Environ(), Args: args, State: p.stateDir(f.stateDir), Workers: workers, Dist: run.Dist(f.dist),
-		Stderr: asFile(p.stderr)}
+	r.Workers, r.Dist, r.Stderr = workers, run.Dist(f.dist), asFile(p.stderr)
 	var sinks []run.Sink
 	var lines *report.JSONL
 	var footer report.Footer
 	switch f.format {
 	case "jsonl":
 		lines = report.NewJSONL(p.stdout)
-		sinks, r.Texts = append(sinks, lines), true
+		sinks, r.Texts, r.Terminal = append(sinks, lines), true, false
 	default:
 		r.Stdout, r.Stdin = asFile(p.stdout), asFile(p.stdin)
-		r.Terminal = cfg != nil && cfg.Interactive
 		sinks = append(sinks, &footer)
 	}
 	p.status, err = p.engine.Run(ctx, r, sinks...)
