@@ -206,6 +206,32 @@ func TestTextIsPytests(t *testing.T) {
 	}
 }
 
+// TestPythons compares what is printed on other releases of Python.
+func TestPythons(t *testing.T) {
+	for _, v := range [][2]string{{"3.8", "6.2.5"}, {"3.8", "7.4.4"}, {"3.12", "8.4.2"}, {"3.13", "9.2.0"}, {"3.14", "9.2.0"}} {
+		t.Run(v[0]+" "+v[1], func(t *testing.T) {
+			python, ok := enginetest.PythonWith(t, v[0], v[1])
+			if !ok {
+				t.Logf("this machine has no Python %s", v[0])
+				return
+			}
+			dir := project(t, "outcomes")
+			for _, o := range []string{"-rA", "-v"} {
+				args := []string{"-p", "no:cacheprovider", o}
+				want, wantStatus := plain(t, python, dir, args...)
+				r, out := requestOf(t, python, dir, args...)
+				_, status := runTests(t, r)
+				if status != wantStatus {
+					t.Errorf("exit status %d, pytest has %d", status, wantStatus)
+				}
+				if diff := cmp.Diff(strings.Split(normal(want), "\n"), strings.Split(normal(out.String()), "\n")); diff != "" {
+					t.Errorf("%s: pytest (-), here (+):\n%s", o, diff)
+				}
+			}
+		})
+	}
+}
+
 // TestCrashes runs tests that end their process: each ends in one state, and
 // the others run once.
 func TestCrashes(t *testing.T) {

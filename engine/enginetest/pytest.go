@@ -23,6 +23,23 @@ func Python(t testing.TB, version string) string {
 	return environment(t, "pytest-"+version, "pytest=="+version)
 }
 
+// PythonWith returns the interpreter of an environment with a release of
+// pytest on a release of Python such as "3.8"; false when this machine has no
+// such Python, on PATH or among pyenv's.
+func PythonWith(t testing.TB, python, version string) (string, bool) {
+	t.Helper()
+	base, err := exec.LookPath("python" + python)
+	if err != nil || exec.Command(base, "-c", "pass").Run() != nil { // pyenv's shims stand for absent releases too
+		home, _ := os.UserHomeDir()
+		found, _ := filepath.Glob(filepath.Join(home, ".pyenv", "versions", python+".*", "bin", "python"))
+		if len(found) == 0 {
+			return "", false
+		}
+		base = found[len(found)-1]
+	}
+	return environmentOf(t, base, "python-"+python+"-pytest-"+version, "pytest=="+version), true
+}
+
 // Plugins returns the interpreter of an environment with the plugins that most
 // projects have some of.
 func Plugins(t testing.TB) string {
@@ -40,6 +57,11 @@ func Bare(t testing.TB) string {
 
 // environment makes a virtual environment with some requirements.
 func environment(t testing.TB, name string, requirements ...string) string {
+	t.Helper()
+	return environmentOf(t, "python3", name, requirements...)
+}
+
+func environmentOf(t testing.TB, base, name string, requirements ...string) string {
 	t.Helper()
 	installing.Lock()
 	defer installing.Unlock()
@@ -60,7 +82,7 @@ func environment(t testing.TB, name string, requirements ...string) string {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(tmp)
-	run(t, "python3", "-m", "venv", tmp)
+	run(t, base, "-m", "venv", tmp)
 	if len(requirements) > 0 {
 		run(t, filepath.Join(tmp, "bin", "python"), append([]string{"-m", "pip", "install", "-q", "--disable-pip-version-check"}, requirements...)...)
 	}
