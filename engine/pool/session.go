@@ -34,8 +34,9 @@ type Session struct {
 	spares []*process
 
 	mu       sync.Mutex
-	consumed bool // the collected process itself became a worker
-	runs     uint32
+	consumed bool   // the collected process itself became a worker
+	runs     uint32 // workers started
+	first    uint32 // the one of this run
 	workers  []*worker
 }
 
@@ -208,8 +209,11 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 	proc, err := p.forWorker()
 	if err == nil {
 		p.runs++
+		if role != run.Runner {
+			p.first = p.runs
+		}
 		message := map[string]any{
-			"op": "go", "run": p.runs, "role": role, "slot": slot, "runners": runners, "text": p.settings.Text, "silent": p.settings.Stdout == nil,
+			"op": "go", "run": p.runs, "first": p.first, "role": role, "slot": slot, "runners": runners, "text": p.settings.Text, "silent": p.settings.Stdout == nil,
 			"again": p.used,
 		}
 		files := []*os.File{ch.file, ch.toWorker, ch.toEngine, ch.out, ch.err}

@@ -55,7 +55,7 @@ class Run:
         ring.run = message["run"]
         role = message["role"]
         if role == "worker":
-            become_worker(config, message["slot"], message["runners"])
+            become_worker(config, message["slot"], message["runners"], "%s%08x" % (RUN_ID, message["first"]))
         reporter = Reporter(config, ring, message.get("text", False), role == "worker",
                             None if message.get("silent") or role == "worker" else high(os.dup(1)))
         plugin.reporter = reporter
@@ -182,6 +182,9 @@ def threads():
     return ""
 
 
+RUN_ID = os.urandom(12).hex()  # the beginning of a run's id for pytest-xdist's fixture, made in the common parent
+
+
 # Hooks by which a plugin gathers what happened in its process; with several workers it would see a part of it.
 GATHERING = ("pytest_runtest_logreport", "pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure")
 # Distributions' modules that implement one of these and gather nothing.
@@ -218,10 +221,10 @@ def reads_workers(path):
     return any(word in text for word in (b"workerinput", b"PYTEST_XDIST_WORKER", b"pytest_configure_node", b"is_xdist_worker"))
 
 
-def become_worker(config, slot, runners):
+def become_worker(config, slot, runners, run_id):
     """What pytest-xdist gives its workers, and nothing of what is the controller's."""
     name = "gw%d" % slot
-    config.workerinput = {"workerid": name, "workercount": runners, "testrunuid": _run_id(), "mainargv": sys.argv}
+    config.workerinput = {"workerid": name, "workercount": runners, "testrunuid": run_id, "mainargv": sys.argv}
     config.workeroutput = {}
     os.environ["PYTEST_XDIST_WORKER"] = name
     os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(runners)
@@ -243,11 +246,3 @@ def become_worker(config, slot, runners):
     if saved is not None:
         os.dup2(null, saved)
     os.close(null)
-
-
-def _run_id():
-    """The same in all workers of a run: made in their common parent."""
-    return _RUN_ID
-
-
-_RUN_ID = os.urandom(16).hex()

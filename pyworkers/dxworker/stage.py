@@ -60,7 +60,6 @@ class Stage:
         """alive: the end of a pipe that the engine holds the other end of."""
         self.control, self.alive, self.watch = control, alive, None
         self.stops = ("L0",)
-        self.child = False
         self.watch_engine()
 
     def stop(self, name, **info):
@@ -118,7 +117,6 @@ class Stage:
         if pid == 0:
             self.control.sock.close()
             self.control.sock = fresh
-            self.child = True
             self.watch_engine()
             if message.get("group"):
                 os.setpgid(0, 0)

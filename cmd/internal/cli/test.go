@@ -63,19 +63,26 @@ Exit status: pytest's.`,
   ` + use + ` test 'test_auth*'
   ` + use + ` test tests/test_api.py:42 --format jsonl`,
 		DisableFlagParsing: true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := parseTestFlags(p.dir, args)
-			if err != nil {
-				return err
-			}
-			if f.help {
-				return cmd.Help()
-			}
+		RunE: p.withTestFlags(func(f testFlags) error {
 			if f.repeat {
 				return p.repeat(f)
 			}
 			return p.test(f)
-		},
+		}),
+	}
+}
+
+// withTestFlags is a command that takes test's flags.
+func (p *program) withTestFlags(do func(testFlags) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		f, err := parseTestFlags(p.dir, args)
+		switch {
+		case err != nil:
+			return err
+		case f.help:
+			return cmd.Help()
+		}
+		return do(f)
 	}
 }
 

@@ -39,19 +39,12 @@ Exit status: 0 when all is the same with one worker, 1 when something differs,
 2 when it could not run.`,
 		Example:            "  " + use + " verify\n  " + use + " verify tests/unit -n 4",
 		DisableFlagParsing: true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := parseTestFlags(p.dir, args)
-			if err != nil {
-				return err
-			}
-			if f.help {
-				return cmd.Help()
-			}
+		RunE: p.withTestFlags(func(f testFlags) error {
 			if f.workers == "" {
 				f.workers = "auto"
 			}
 			return p.verify(f)
-		},
+		}),
 	}
 }
 
