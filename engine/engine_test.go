@@ -381,6 +381,37 @@ func TestInterruptInTest(t *testing.T) {
 	}
 }
 
+// TestForkInTest has a child of a test come back into pytest, where it fails
+// and goes on: it prints what it prints in pytest itself, and its results are
+// nobody's.
+func TestForkInTest(t *testing.T) {
+	dir := t.TempDir()
+	source := `
+import os
+def test_a(): pass
+def test_fork():
+    pid = os.fork()
+    if pid == 0:
+        assert 0
+    os.waitpid(pid, 0)
+def test_b(): pass
+def test_c(): pass
+`
+	if err := os.WriteFile(filepath.Join(dir, "test_a.py"), []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-p", "no:cacheprovider"}
+	want, _ := plain(t, enginetest.Python(t, "9.2.0"), dir, args...)
+	r, out := request(t, "9.2.0", dir, args...)
+	res, status := runTests(t, r)
+	if status != 0 || len(res.order) != 4 {
+		t.Errorf("exit status %d, results of %v", status, res.order)
+	}
+	if diff := cmp.Diff(strings.Split(normal(want), "\n"), strings.Split(normal(out.String()), "\n")); diff != "" {
+		t.Errorf("pytest (-), here (+):\n%s", diff)
+	}
+}
+
 // TestProcessDies ends the process while pytest starts and collects.
 func TestProcessDies(t *testing.T) {
 	for name, source := range map[string]string{

@@ -1,5 +1,6 @@
 """What a worker says of its items: frames to the engine, and the lines of pytest's own terminal reporter."""
 import json
+import os
 import time
 
 from . import wire
@@ -149,6 +150,27 @@ def make_report(item, k, start, took):
                         PHASES[k], sections, took, user_properties=item.user_properties, **times)
 
 
+class Out:
+    """What is written to a descriptor. A test may fork, and its child come back here: what waits then is its parent's."""
+
+    def __init__(self, fd, like):
+        self.fd, self.encoding, self.errors = fd, like.encoding, like.errors or "strict"
+        self.owner, self.parts = os.getpid(), []
+        os.register_at_fork(before=self.flush)
+
+    def write(self, text):
+        if os.getpid() != self.owner:
+            self.owner, self.parts = os.getpid(), []
+        self.parts.append(text)
+
+    def flush(self):
+        parts, self.parts = self.parts, []
+        if parts and os.getpid() == self.owner:
+            data = "".join(parts).encode(self.encoding, self.errors)
+            while data:
+                data = data[os.write(self.fd, data):]
+
+
 class Terminal:
     """pytest's terminal reporter, and its memory of failures, told of what passed without their hooks.
 
@@ -171,7 +193,7 @@ class Terminal:
             self.out = theirs
         else:
             theirs.flush()
-            self.out = open(out, "w", encoding=theirs.encoding, errors=theirs.errors)
+            self.out = Out(out, theirs)
         verbosity = config.get_verbosity("test_cases") if hasattr(config, "get_verbosity") else config.option.verbose
         self.verbose = verbosity > 0
         # Somebody reads the reports: verbose lines, tables of durations, summaries of passed tests, plugins' summaries.
