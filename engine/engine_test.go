@@ -206,6 +206,28 @@ func TestTextIsPytests(t *testing.T) {
 	}
 }
 
+// TestEdges compares what is printed of tests that write bytes and megabytes,
+// leave their folder, take descriptors away, fork and empty sys.modules.
+func TestEdges(t *testing.T) {
+	for _, v := range enginetest.Versions {
+		dir := project(t, "edges")
+		args := []string{"-p", "no:cacheprovider", "--tb=short", "-rA"}
+		want, wantStatus := plain(t, enginetest.Python(t, v), dir, args...)
+		r, out := request(t, v, dir, args...)
+		_, status := runTests(t, r)
+		if status != wantStatus {
+			t.Errorf("%s: exit status %d, pytest has %d", v, status, wantStatus)
+		}
+		a, b := strings.Split(normal(want), "\n"), strings.Split(normal(out.String()), "\n")
+		for i := range max(len(a), len(b)) { // cmp would take minutes for a line of megabytes
+			if i >= len(a) || i >= len(b) || a[i] != b[i] {
+				t.Errorf("%s: line %d of %d and %d differs: %.200q, %.200q", v, i+1, len(a), len(b), a[min(i, len(a)-1)], b[min(i, len(b)-1)])
+				break
+			}
+		}
+	}
+}
+
 // TestPythons compares what is printed on other releases of Python.
 func TestPythons(t *testing.T) {
 	for _, v := range [][2]string{{"3.8", "6.2.5"}, {"3.8", "7.4.4"}, {"3.12", "8.4.2"}, {"3.13", "9.2.0"}, {"3.14", "9.2.0"}} {
