@@ -229,3 +229,35 @@ func TestPairedEffects(t *testing.T) {
 		})
 	}
 }
+
+// TestWarmSeesWhatAppearsAbove adds files above the folder that is collected,
+// which nothing in a run lists: a conftest and a configuration.
+func TestWarmSeesWhatAppearsAbove(t *testing.T) {
+	for name, text := range map[string]string{
+		"conftest.py":       "import pytest\n@pytest.fixture(autouse=True)\ndef no(): assert 0\n",
+		"pytest.ini":        "[pytest]\npython_functions = check_*\n",
+		"tests/conftest.py": "import pytest\n@pytest.fixture(autouse=True)\ndef no(): assert 0\n",
+	} {
+		for _, version := range []string{"9.2.0", "6.2.5"} {
+			t.Run(name+" "+version, func(t *testing.T) {
+				w := &warm{t, t.TempDir()}
+				w.write("tests/unit/test_a.py", "def test_a(): pass\ndef check_b(): pass\n")
+				w.write("setup.py", "")
+				r, _ := request(t, version, w.dir, "-p", "no:cacheprovider", "tests/unit")
+				e := &engine.Engine{}
+				defer e.Close()
+				for range 3 { // the first cannot be kept: its files are as young as it
+					w.run(e, r)
+				}
+				w.write(name, text)
+				got, want := w.run(e, r), w.run(nil, r)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("fresh (-), warm (+):\n%s", diff)
+				}
+				if want.Outcomes["tests/unit/test_a.py::test_a"] == "passed" {
+					t.Error("the file changes nothing")
+				}
+			})
+		}
+	}
+}

@@ -116,9 +116,11 @@ func (s *server) runTests(ctx context.Context, path, name string) (protocol.LSPA
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, s.cancelRuns) // $/cancelRequest
+	runs, cancel := context.WithCancelCause(runs)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { cancel(run.Interrupted) }) // $/cancelRequest
 	defer stop()
-	collect := &collector{server: s, root: cfg.Root, path: path, name: name}
+	collect := &collector{server: s, root: cfg.Root}
 	s.results.begin(path, name)
 	s.redraw(ctx)
 	status, err := s.engine.Run(runs, engine.Request{
@@ -168,10 +170,9 @@ func variables(env map[string]string) []string {
 
 // collector is the sink of one run.
 type collector struct {
-	server     *server
-	root       string
-	path, name string
-	totals     map[string]int
+	server *server
+	root   string
+	totals map[string]int
 }
 
 // Event keeps results, by the file that the test is collected from.

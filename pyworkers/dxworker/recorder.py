@@ -5,6 +5,8 @@ import sys
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 CARED_FOR = ("capture.py", "cacheprovider.py", "rewrite.py", "faulthandler.py")
+LOOKED_FOR = ("conftest.py", "__init__.py", "pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini",
+              "setup.cfg", "setup.py")
 STDLIB = (os.path.join(os.path.dirname(os.__file__), ""), "<frozen")
 # Effects that a fork shares with its siblings, by the audit event that tells of them. sessionfinish and unconfigure, which
 # may undo them, run in every fork.
@@ -72,7 +74,19 @@ class Recorder:
                 pass
         return kinds
 
-    def stop(self, config):
+    @staticmethod
+    def _looked_for(config, items):
+        """The files that pytest looks for in the folders of the tests and in all above, by stat, which no event tells of."""
+        folders = {str(config.invocation_params.dir), str(config.rootdir)}
+        folders.update(os.path.dirname(str(getattr(i, "path", None) or i.fspath)) for i in items)
+        seen = set()
+        for folder in folders:
+            while folder not in seen:
+                seen.add(folder)
+                folder = os.path.dirname(folder)
+        return {os.path.join(folder, name) for folder in seen for name in LOOKED_FOR}
+
+    def stop(self, config, items):
         """What the engine is told: the files that were read, and why the stage can serve one run only."""
         self.active = False
         files = {p for p in self.read if not p.startswith(("/proc/", "/dev/"))}
@@ -84,6 +98,7 @@ class Recorder:
                 folders.add(os.path.dirname(os.path.abspath(path)))
         # A file that appears may shadow what was imported, or be what was not found.
         folders.update(os.path.abspath(p or ".") for p in sys.path)
+        files |= self._looked_for(config, items)
         cache = getattr(config, "cache", None)
         own = str(cache._cachedir) if cache is not None and not self._reads_cache(config) else None
         keep = [p for p in files | folders if own is None or not p.startswith(own)]

@@ -16,8 +16,8 @@ class Reporter:
     An item's frames are Passed, or any number of Report and then End."""
 
     def __init__(self, config, ring, text, runner, out):
-        """runner: another process tells pytest's terminal and cache. text: reports carry what pytest prints of them. out: a descriptor of what pytest's terminal reporter writes to; None
-        when nobody reads it."""
+        """runner: another process tells pytest's terminal and cache. text: reports carry what pytest prints of them. out: a
+        descriptor of what pytest's terminal reporter writes to; None when nobody reads it."""
         self.config, self.ring, self.text = config, ring, text
         self.item, self.index, self.special = None, 0, False
         self.start, self.took = 0.0, [-1.0, -1.0, -1.0]

@@ -144,7 +144,9 @@ def new_output(config, fds):
 
 def as_if_new(config):
     """What pytest remembers from the start of the session and a run before this one has changed."""
+    import importlib
     from _pytest import timing
+    importlib.invalidate_caches()
     tr = config.pluginmanager.get_plugin("terminalreporter")
     if hasattr(tr, "_session_start"):
         tr._session_start = timing.Instant()
@@ -196,7 +198,7 @@ def alone(config, loop):
     if getattr(config.option, "capture", "") == "no":
         return "-s"
     if loop is None:
-        return loop is None and "the loop is pytest's own"
+        return "the loop is pytest's own"
     for name in GATHERING:
         for impl in getattr(config.hook, name).get_hookimpls():
             module = getattr(impl.function, "__module__", "") or ""

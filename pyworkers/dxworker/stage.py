@@ -158,7 +158,7 @@ class Plugin:
             return None  # pytest's own implementation says so, or does nothing
         from .roles import Run  # not at the top: it needs pytest
         run = Run(session, self)
-        seen = self.recorder.stop(session.config) if self.recorder is not None else {}
+        seen = self.recorder.stop(session.config, session.items) if self.recorder is not None else {}
         if self.recorder is not None:
             settle_garbage()
         message, fds = self.stage.stop("L1", **run.describe(), **seen)
