@@ -23,22 +23,14 @@ type stage struct {
 
 // reply is any message of a stage.
 type reply struct {
-	Stage   string  `json:"stage"`
-	PID     int     `json:"pid"`
-	Threads string  `json:"threads"`
-	Python  string  `json:"python"`
-	Pytest  string  `json:"pytest"`
-	Seconds float64 `json:"seconds"`
-
-	Items   []item              `json:"items"`
-	Root    string              `json:"root"`
-	Mode    string              `json:"mode"`
-	Reason  string              `json:"reason"`
-	Foreign map[string][]string `json:"foreign"`
-	MaxFail int                 `json:"maxfail"`
-	Alone   string              `json:"alone"`
-	Files   []string            `json:"files"`  // read while the stage was made
-	Shared  string              `json:"shared"` // why only one run may use it
+	Items   []item   `json:"items"`
+	Mode    string   `json:"mode"`
+	Reason  string   `json:"reason"`
+	MaxFail int      `json:"maxfail"`
+	Threads string   `json:"threads"` // why it cannot be forked
+	Alone   string   `json:"alone"`
+	Files   []string `json:"files"`  // read while the stage was made
+	Shared  string   `json:"shared"` // why only one run may use it
 
 	Forked  int    `json:"forked"`
 	Status  *int   `json:"status"`

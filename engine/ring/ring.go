@@ -22,7 +22,6 @@ package ring
 
 import (
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
 	"math"
 	"sync/atomic"
@@ -211,8 +210,4 @@ func ReadCheckpoint(mem []byte) (c Checkpoint, ok bool) {
 		}
 	}
 	return c, ok
-}
-
-func (c Checkpoint) String() string {
-	return fmt.Sprintf("run %d, item %d, phase %d", c.Run, c.Item, c.Phase)
 }

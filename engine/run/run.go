@@ -69,7 +69,6 @@ type Signal struct {
 	Status         int
 	Phase          int    // as in ring.Checkpoint
 	Stdout, Stderr string // what it had captured
-	Error          string
 }
 
 // CancelReason says why a run was cancelled; it is the cause of the context.
@@ -77,11 +76,8 @@ type CancelReason string
 
 func (c CancelReason) Error() string { return string(c) }
 
-// Why a run ends before all tests have run.
-const (
-	Interrupted CancelReason = "interrupted"
-	Superseded  CancelReason = "superseded by a newer run"
-)
+// Interrupted is the user's wish.
+const Interrupted CancelReason = "interrupted"
 
 // Options of a run.
 type Options struct {
@@ -447,11 +443,8 @@ func (d *dispatcher) abandon() {
 
 // how says how a worker's process ended.
 func (s Signal) how() string {
-	switch {
-	case s.Killed != "":
+	if s.Killed != "" {
 		return "the worker process was ended by " + s.Killed
-	case s.Error != "":
-		return "the worker process ended: " + s.Error
 	}
 	return fmt.Sprintf("the worker process ended with exit status %d", s.Status)
 }

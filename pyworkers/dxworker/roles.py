@@ -34,14 +34,8 @@ class Run:
         for item in self.session.items:
             path, line, _ = item.location
             rows.append((item.nodeid, path, (line or 0) + 1, group(item)))
-        foreign = {}
-        if self.loop is not None:
-            for impls in self.loop.registry.by_dir.values():
-                for hook, who in impls.foreign.items():
-                    foreign.setdefault(hook, sorted(set(foreign.get(hook, []) + who)))
-        return {"items": rows, "root": str(getattr(config, "rootpath", None) or config.rootdir), "mode": "fast" if self.loop else "compatible",
-                "reason": self.reason, "foreign": foreign, "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.loop),
-                "threads": threads()}
+        return {"items": rows, "mode": "fast" if self.loop else "compatible", "reason": self.reason,
+                "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.loop), "threads": threads()}
 
     def run(self, message, fds):
         plugin, session, config = self.plugin, self.session, self.session.config

@@ -12,7 +12,6 @@ import signal
 import socket
 import struct
 import sys
-import time
 
 from .recorder import STDLIB, Recorder
 from .ring import high
@@ -68,7 +67,7 @@ class Stage:
             return {}, []
         # An interrupt from the keyboard is for what runs, not for what waits.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self.control.send(stage=name, pid=os.getpid(), **info)
+        self.control.send(stage=name, **info)
         try:
             return self._serve()
         finally:
@@ -214,7 +213,6 @@ def settle_garbage():
 def main(control, alive):
     """Runs in the interpreter that the engine started, under its bootstrap."""
     stage = Stage(Control(socket.socket(fileno=high(control))), high(alive))
-    began = time.perf_counter()
     try:
         import pytest
     except ImportError as e:
@@ -222,8 +220,7 @@ def main(control, alive):
         os._exit(1)
     from . import roles
     sys.meta_path.remove(finder)
-    message, fds = stage.stop("L0", python=sys.version.split()[0], pytest=pytest.__version__,
-                            seconds=time.perf_counter() - began)
+    message, fds = stage.stop("L0")
     for target, fd in enumerate(fds):
         os.dup2(fd, target)
         os.close(fd)
