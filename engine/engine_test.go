@@ -60,10 +60,13 @@ func (r *results) outcomes() map[string]string {
 	return m
 }
 
-// environment is that of the tests without what changes pytest's answers.
+// environment is that of the tests without what changes pytest's answers: where
+// CI or BUILD_NUMBER is set it prints whole summary lines, and a test of the
+// zoo clears the environment of the process that prints them with one worker.
 func environment() []string {
 	return append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
-		return strings.HasPrefix(kv, "PYTEST_") || strings.HasPrefix(kv, "PYTHONHASHSEED") || strings.HasPrefix(kv, "PYTHONDONTWRITEBYTECODE")
+		name, _, _ := strings.Cut(kv, "=")
+		return strings.HasPrefix(name, "PYTEST_") || slices.Contains([]string{"PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE", "CI", "BUILD_NUMBER"}, name)
 	}), "PYTHONHASHSEED=0") // pytest has sets of colours
 }
 
