@@ -9,7 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"time"
 
+	"github.com/dx-py/dx-py-ls/engine/history"
+	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pool"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/run"
@@ -22,12 +26,19 @@ type Request struct {
 	Vars  []string // environment, KEY=VALUE
 	Args  []string // pytest's arguments
 	State string   // folder for state, "" for none
+	Root  string   // pytest's rootdir, "" when it is not known: nothing is remembered then
 
-	Module   bool // as python -m pytest, with the working directory on sys.path
-	Workers  int  // processes that run tests; 0 is 1
-	Dist     run.Dist
-	Terminal bool // tests may read the caller's terminal
-	Texts    bool // results carry what pytest prints of a failure
+	Module    bool // as python -m pytest, with the working directory on sys.path
+	Workers   int  // processes that run tests; 0 is 1
+	Dist      plan.Dist
+	Shard     plan.Shard
+	Seed      *int64                  // shuffles the modules; nil for pytest's order
+	Durations func(id string) float64 // seconds, negative where not known; nil: those of earlier runs, which no shard follows
+	Retries   int
+	Timeout   time.Duration // how long a test may take; 0 for ever
+	FlakyFail bool          // a test that passed when it ran again is a failure
+	Terminal  bool          // tests may read the caller's terminal
+	Texts     bool          // results carry what pytest prints of a failure
 
 	Stdin, Stdout, Stderr *os.File // nil: /dev/null
 }
@@ -53,10 +64,16 @@ func (r *Request) Check() error {
 
 // Engine keeps processes between runs. The zero Engine is ready; close it when
 // done.
-type Engine struct{ pool pool.Pool }
+type Engine struct {
+	pool    pool.Pool
+	writing sync.WaitGroup // histories
+}
 
-// Close ends all processes.
-func (e *Engine) Close() { e.pool.Close() }
+// Close ends all processes. No run may be under way.
+func (e *Engine) Close() {
+	e.pool.Close()
+	e.writing.Wait()
+}
 
 // Run runs the tests that pytest would run for the request's arguments and
 // returns pytest's exit status. What pytest prints goes to the request's
@@ -86,15 +103,38 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		return status, nil
 	}
 	o := session.Options()
-	o.Version, o.Dist, o.Terminal = r.Env.Pytest.String(), r.Dist, r.Terminal
-	if r.Workers > 1 {
-		if why := session.Alone(); why != "" {
+	o.Version, o.Terminal, o.Timeout = r.Env.Pytest.String(), r.Terminal, r.Timeout
+	if why := session.Alone(); why == "" {
+		o.Workers, o.Retries = max(r.Workers, 1), r.Retries
+	} else if r.Workers > 1 || r.Retries > 0 {
+		o.Reason = "one worker, no retries: " + why
+		if r.Retries == 0 {
 			o.Reason = "one worker: " + why
-		} else {
-			o.Workers = r.Workers
 		}
 	}
-	return run.Run(ctx, session, o, sinks...)
+	h := e.history(r)
+	o.Plan = r.plan(session.Items(), o.Workers, h)
+	if len(o.Plan.Left) > 0 {
+		session.Choose(run.Pairs(o.Plan.Order()), r.Timeout)
+	} else {
+		session.Choose(nil, r.Timeout)
+	}
+	seen := &recorder{}
+	status, err = run.Run(ctx, session, o, append(sinks, seen)...)
+	e.remember(h, seen.results)
+	if status == 0 && r.FlakyFail && len(seen.flaky) > 0 {
+		status = 1
+	}
+	return status, err
+}
+
+// plan decides what is run where.
+func (r *Request) plan(items []plan.Item, workers int, h *history.History) *plan.Plan {
+	in := plan.Input{Items: items, Workers: min(workers, max(len(items), 1)), Dist: r.Dist, Shard: r.Shard, Seed: r.Seed, Seconds: r.Durations}
+	if in.Seconds == nil && r.Shard.N < 2 && workers > 1 {
+		in.Seconds = h.Seconds
+	}
+	return plan.Build(in)
 }
 
 func (e *Engine) open(ctx context.Context, s pool.Settings) (*pool.Session, error) {

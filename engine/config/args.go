@@ -27,6 +27,7 @@ type Options struct {
 	Override                  []string // -o KEY=VALUE
 	StrictMarkers             bool
 	Interactive               bool // -s, --pdb, --trace: tests may read the terminal
+	Parallel                  Parallel
 
 	// Unknown are options that are in no table. They are taken to have no
 	// argument; a plugin's may have one.
@@ -92,9 +93,32 @@ func (o *Options) parse(args []string) error {
 		}
 		if opt != nil {
 			o.set(name, val)
+		} else {
+			o.Parallel.set(name, val)
 		}
 	}
 	return nil
+}
+
+// Parallel is what pytest-xdist's options say, which are ours to do.
+type Parallel struct {
+	Workers, Max, Dist string // -n, --maxprocesses, --dist, as given; "" when not
+	Tx                 []string
+}
+
+func (p *Parallel) set(name, v string) {
+	switch name {
+	case "-n", "--numprocesses":
+		p.Workers = v
+	case "--maxprocesses":
+		p.Max = v
+	case "--dist":
+		p.Dist = v
+	case "-d", "--distload":
+		p.Dist = "load"
+	case "--tx":
+		p.Tx = append(p.Tx, v)
+	}
 }
 
 // lookup finds an option by its name, or by an unambiguous beginning of a long
@@ -136,6 +160,8 @@ func (o *Options) cluster(args []string, i int) (int, error) {
 		if arity == 0 {
 			if opt != nil {
 				o.set(opt.names[0], "")
+			} else {
+				o.Parallel.set(name, "")
 			}
 			continue
 		}
@@ -148,6 +174,8 @@ func (o *Options) cluster(args []string, i int) (int, error) {
 		}
 		if opt != nil {
 			o.set(opt.names[0], val)
+		} else {
+			o.Parallel.set(name, val)
 		}
 		return i, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/ring"
 	"github.com/dx-py/dx-py-ls/engine/run"
 )
@@ -32,6 +33,9 @@ type Session struct {
 	// forks that wait for the next run: 2 ms less for each, and with their pages
 	// touched 59 instead of 73 µs in a worker for a test of the 193
 	spares []*process
+
+	chosen []uint32      // of this run, as pairs of first and count; nil for all
+	limit  time.Duration // of a test in this run; 0 for none
 
 	mu       sync.Mutex
 	consumed bool   // the collected process itself became a worker
@@ -98,6 +102,7 @@ func (p *Session) tellHead() error {
 // reuse makes a kept session that of another run.
 func (p *Session) reuse(s Settings) {
 	p.used = true
+	p.chosen, p.limit = nil, 0
 	p.settings.Stdin, p.settings.Stdout, p.settings.Stderr = s.Stdin, s.Stdout, s.Stderr
 	_ = p.tellHead() // an output that cannot be written is met again by the run
 }
@@ -128,6 +133,10 @@ func (p *Session) usable() string {
 	return ""
 }
 
+// Choose says which items the next run has; nil is all. limit is how long a
+// test may take, 0 for ever. It is for the time until Release.
+func (p *Session) Choose(pairs []uint32, limit time.Duration) { p.chosen, p.limit = pairs, limit }
+
 // Ended is pytest's exit status when it ended without running tests.
 func (p *Session) Ended() (status int, ended bool) {
 	if p.info.Ended == nil {
@@ -137,10 +146,10 @@ func (p *Session) Ended() (status int, ended bool) {
 }
 
 // Items lists what was collected, in pytest's order.
-func (p *Session) Items() []run.Item {
-	out := make([]run.Item, len(p.info.Items))
+func (p *Session) Items() []plan.Item {
+	out := make([]plan.Item, len(p.info.Items))
 	for i, it := range p.info.Items {
-		out[i] = run.Item{ID: it.ID, Path: it.Path, Line: it.Line, Group: it.Group}
+		out[i] = plan.Item{ID: it.ID, Path: it.Path, Line: it.Line, Group: it.Group}
 	}
 	return out
 }
@@ -215,6 +224,12 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 		message := map[string]any{
 			"op": "go", "run": p.runs, "first": p.first, "role": role, "slot": slot, "runners": runners, "text": p.settings.Text, "silent": p.settings.Stdout == nil,
 			"again": p.used,
+		}
+		if p.chosen != nil {
+			message["chosen"] = p.chosen
+		}
+		if p.limit > 0 {
+			message["limit"], message["alarm"] = p.limit.Seconds(), alarm
 		}
 		files := []*os.File{ch.file, ch.toWorker, ch.toEngine, ch.out, ch.err}
 		if p.keep {

@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/dx-py/dx-py-ls/engine/run"
 )
@@ -22,6 +24,15 @@ func (f *Footer) Event(e run.Event) {
 	}
 }
 
+// Flaky names the tests that passed only when they ran again, "" when none did.
+func (f *Footer) Flaky() string {
+	ids := f.ended.Flaky
+	if len(ids) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("flaky, passed when run again: %s", strings.Join(ids, " "))
+}
+
 // Line says how the tests were run: workers, mode, and why when it is not the
 // fast one; "" when none were.
 func (f *Footer) Line() string {
@@ -40,4 +51,14 @@ func (f *Footer) Line() string {
 		s += fmt.Sprintf(" · %d not run", f.ended.NotRun)
 	}
 	return s
+}
+
+// Slow names tests that have been running for long.
+type Slow struct{ Out io.Writer }
+
+// Event writes a line.
+func (s Slow) Event(e run.Event) {
+	if e.Slow != nil {
+		fmt.Fprintf(s.Out, "\nslow: %s has been running for %.0fs\n", e.Slow.ID, e.Slow.Seconds)
+	}
 }

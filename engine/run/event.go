@@ -6,6 +6,8 @@ import "github.com/dx-py/dx-py-ls/engine/pytest"
 type Event struct {
 	Started *Started
 	Test    *pytest.Result
+	Attempt *pytest.Result // a failed one of a test that runs again
+	Slow    *Slow
 	Warning *Warning
 	Problem *Problem
 	Ended   *Ended
@@ -27,6 +29,12 @@ type Warning struct {
 	Line     int    `json:"line"`
 }
 
+// Slow is a test that has been running for long.
+type Slow struct {
+	ID      string
+	Seconds float64
+}
+
 // Problem is something that went wrong beside the tests.
 type Problem struct{ Message string }
 
@@ -43,6 +51,7 @@ type Ended struct {
 	Status  int // pytest's exit status
 	Totals  map[pytest.Outcome]int
 	NotRun  int
+	Flaky   []string // ids of tests that passed when they ran again
 	Seconds float64
 }
 

@@ -4,7 +4,9 @@
 package workspace
 
 import (
+	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -171,7 +173,13 @@ func (st *Settings) configure() (*config.Config, *pyenv.Env, error) {
 	if err == nil {
 		root = cfg.Root
 	}
-	env, envErr := pyenv.Find(pyenv.Input{Python: st.Python, Root: root, Env: st.Env})
+	python := st.Python
+	if python == "" && err == nil && cfg.Tool.Python != "" {
+		if python = cfg.Tool.Python; strings.ContainsRune(python, filepath.Separator) {
+			python = file.Abs(root, python)
+		}
+	}
+	env, envErr := pyenv.Find(pyenv.Input{Python: python, Root: root, Env: st.Env})
 	if envErr != nil {
 		return nil, nil, envErr
 	}

@@ -19,7 +19,7 @@ class Reporter:
         """runner: another process tells pytest's terminal and cache. text: reports carry what pytest prints of them. out: a
         descriptor of what pytest's terminal reporter writes to; None when nobody reads it."""
         self.config, self.ring, self.text = config, ring, text
-        self.item, self.index, self.special = None, 0, False
+        self.item, self.index, self.special, self.began = None, 0, False, 0.0
         self.start, self.took = 0.0, [-1.0, -1.0, -1.0]
         self.terminal = Terminal(config, out)
         if runner:
@@ -31,7 +31,8 @@ class Reporter:
         self.item, self.index, self.special = item, index, False
         self.start = 0.0
         self.took = [-1.0, -1.0, -1.0]
-        self.ring.checkpoint(index, 1, time.time())
+        self.began = now = time.time()
+        self.ring.checkpoint(index, 1, now)
 
     def started(self, item):
         self.terminal.started(item)

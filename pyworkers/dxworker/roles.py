@@ -6,6 +6,7 @@ import sys
 import time
 
 from . import wire
+from .alarm import Alarm
 from .around import Unsupported, own_capture_files
 from .fastloop import FastLoop
 from .replay import REPLAYED, Replay
@@ -20,6 +21,7 @@ class Run:
 
     def __init__(self, session, plugin):
         self.session, self.plugin = session, plugin
+        self.items = list(session.items)  # by their places
         self.loop, self.reason = None, None
         self.ran, self.spent = 0, (0.0, 0.0)
         try:
@@ -31,7 +33,7 @@ class Run:
         """What the engine is told of L1."""
         config = self.session.config
         rows = []
-        for item in self.session.items:
+        for item in self.items:
             path, line, _ = item.location
             rows.append((item.nodeid, path, (line or 0) + 1, group(item)))
         return {"items": rows, "mode": "fast" if self.loop else "compatible", "reason": self.reason,
@@ -54,7 +56,11 @@ class Run:
                             None if message.get("silent") or role == "worker" else high(os.dup(1)))
         plugin.reporter = reporter
         plugin.role = self
-        self.replay = Replay(session, plugin, reporter, role == "solo")
+        if "chosen" in message:
+            self.narrow(message["chosen"], role)
+        if "limit" in message and role != "controller":
+            Alarm(message["alarm"], message["limit"], reporter).arm()
+        self.replay = Replay(session, self.items, plugin, reporter, role == "solo")
         feed = self.feed()
         began = time.perf_counter(), time.process_time()
         try:
@@ -86,7 +92,7 @@ class Run:
 
     def feed(self):
         """Yields (place, item, next item): pytest must know the next item before it tears the current one down."""
-        items, ring = self.session.items, self.ring
+        items, ring = self.items, self.ring
         queue, finished = collections.deque(), False
         while True:
             while True:
@@ -109,6 +115,18 @@ class Run:
             index = queue.popleft()
             self.ran += 1
             yield index, items[index], items[queue[0]] if queue else None
+
+    def narrow(self, pairs, role):
+        """Deselects what another shard has, as a plugin would in pytest_collection_modifyitems."""
+        chosen = set()
+        for first, count in zip(pairs[::2], pairs[1::2]):
+            chosen.update(range(first, first + count))
+        session = self.session
+        left = [item for i, item in enumerate(self.items) if i not in chosen]
+        session.items = [item for i, item in enumerate(self.items) if i in chosen]
+        session.testscollected = len(session.items)
+        if role != "worker":
+            self.session.config.hook.pytest_deselected(items=left)
 
     def stop(self, reason):
         if reason == "interrupted":

@@ -264,56 +264,36 @@ func matchesGlob(pattern, id string) bool {
 	return false
 }
 
-// nearest names the three functions whose names are closest to a pattern.
+// nearest lists the tests whose names are most like a pattern that none has.
 func nearest(pattern string, items []*pytest.Item) string {
-	type candidate struct {
-		id   string
-		cost int
-	}
-	var cs []candidate
-	seen := map[string]bool{}
-	plain := strings.NewReplacer("*", "", "?", "").Replace(pattern)
+	ids := map[string][]string{} // by name
+	var names []string
 	for _, it := range items {
 		id := pytest.Bare(it.ID)
-		if seen[id] {
+		parts := pytest.ParseID(id).Names
+		if len(parts) == 0 {
 			continue
 		}
-		seen[id] = true
-		names := pytest.ParseID(id).Names
-		if len(names) == 0 {
-			continue
+		name := parts[len(parts)-1]
+		if !slices.Contains(ids[name], id) {
+			if ids[name] == nil {
+				names = append(names, name)
+			}
+			ids[name] = append(ids[name], id)
 		}
-		cs = append(cs, candidate{id, distance(plain, names[len(names)-1])})
 	}
-	slices.SortStableFunc(cs, func(a, b candidate) int { return a.cost - b.cost })
-	s := ""
-	for i := 0; i < len(cs) && i < 3; i++ {
-		s += "\n  " + cs[i].id
+	s, n := "", 0
+	for _, name := range pytest.Nearest(strings.NewReplacer("*", "", "?", "").Replace(pattern), names, 3) {
+		for _, id := range ids[name] {
+			if n++; n <= 3 {
+				s += "\n  " + id
+			}
+		}
 	}
 	if s != "" {
 		s = "; the nearest are" + s
 	}
 	return s
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		prev := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := prev
-			if a[i-1] != b[j-1] {
-				cost = min(prev, row[j], row[j-1]) + 1
-			}
-			prev, row[j] = row[j], cost
-		}
-	}
-	return row[len(b)]
 }
 
 // color reports whether to use colours, as pytest decides.

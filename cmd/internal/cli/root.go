@@ -85,7 +85,10 @@ func environment(list []string) map[string]string {
 // fail prints an error and returns the exit status that stands for it.
 func (p *program) fail(err error) int {
 	var usage *config.UsageError
+	var tool *config.ToolError
 	switch {
+	case errors.As(err, &tool):
+		fmt.Fprintf(p.stderr, "error: %v\n", err)
 	case errors.As(err, &usage):
 		fmt.Fprintf(p.stderr, "ERROR: %s\n", usage.Message)
 	case errors.Is(err, pyenv.ErrNone):

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -40,8 +39,8 @@ Exit status: 0 when all is the same with one worker, 1 when something differs,
 		Example:            "  " + use + " verify\n  " + use + " verify tests/unit -n 4",
 		DisableFlagParsing: true,
 		RunE: p.withTestFlags(func(f testFlags) error {
-			if f.workers == "" {
-				f.workers = "auto"
+			if f.parallel.Workers == "" {
+				f.parallel.Workers = "auto"
 			}
 			return p.verify(f)
 		}),
@@ -49,16 +48,13 @@ Exit status: 0 when all is the same with one worker, 1 when something differs,
 }
 
 func (p *program) verify(f testFlags) error {
-	workers, err := f.count()
-	if err != nil {
-		return err
-	}
-	if f.workers == "auto" {
-		workers = max(2, runtime.NumCPU())
-	}
 	r, ws, err := p.request(f)
 	if err != nil {
 		return err
+	}
+	workers := r.Workers
+	if f.parallel.Workers == "auto" {
+		workers = max(2, workers)
 	}
 	defer ws.Close()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
