@@ -86,15 +86,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	if err := r.Check(); err != nil {
 		return 4, err
 	}
-	bin := filepath.Dir(r.Env.Python)
-	s := pool.Settings{
-		Python: r.Env.Python, Sites: r.Env.Sites, Dir: r.Dir, Env: r.Vars, Args: r.PytestArgs(), Script: filepath.Join(bin, "pytest"), Path0: bin,
-		CacheDir: r.State, Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
-	}
-	if r.Module {
-		s.Path0 = r.Dir
-	}
-	session, err := e.open(ctx, s)
+	session, err := e.open(ctx, r.settings())
 	if err != nil {
 		return 3, err
 	}
@@ -126,6 +118,33 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		status = 1
 	}
 	return status, err
+}
+
+// Inspect collects the tests and says how they would be run.
+func (e *Engine) Inspect(ctx context.Context, r Request) (x pool.Inspection, err error) {
+	if err := r.Check(); err != nil {
+		return x, err
+	}
+	r.Stdin, r.Stdout, r.Stderr, r.Terminal = nil, nil, nil, false
+	session, err := e.open(ctx, r.settings())
+	if err != nil {
+		return x, err
+	}
+	defer e.close(session)
+	return session.Inspect(), nil
+}
+
+// settings are the request's for the pool.
+func (r *Request) settings() pool.Settings {
+	bin := filepath.Dir(r.Env.Python)
+	s := pool.Settings{
+		Python: r.Env.Python, Sites: r.Env.Sites, Dir: r.Dir, Env: r.Vars, Args: r.PytestArgs(), Script: filepath.Join(bin, "pytest"), Path0: bin,
+		CacheDir: r.State, Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
+	}
+	if r.Module {
+		s.Path0 = r.Dir
+	}
+	return s
 }
 
 // plan decides what is run where.

@@ -159,6 +159,33 @@ func (p *Session) Options() run.Options {
 	return run.Options{Workers: 1, Mode: p.info.Mode, Reason: p.info.Reason, MaxFail: p.info.MaxFail}
 }
 
+// Inspection is what is known of a session before it runs.
+type Inspection struct {
+	Tests  int
+	Status int  // pytest's exit status, when Ended
+	Ended  bool // pytest ended without coming to the tests
+	Output string
+	Mode   string              // fast, compatible
+	Reason string              // of the mode
+	Hooks  map[string][]string // of the test loop, with the modules beside pytest that implement them
+	Alone  string              // why one worker has to run all, "" when it need not
+	Kept   string              // why a later run cannot use it, "" when it can
+}
+
+// Inspect says it.
+func (p *Session) Inspect() Inspection {
+	status, ended := p.Ended()
+	x := Inspection{
+		Tests: len(p.info.Items), Status: status, Ended: ended, Mode: p.info.Mode, Reason: p.info.Reason, Hooks: p.info.Hooks,
+		Alone: p.Alone(), Kept: p.usable(),
+	}
+	if p.head != nil {
+		b, _ := io.ReadAll(io.NewSectionReader(p.head, 0, maxTail))
+		x.Output = string(b)
+	}
+	return x
+}
+
 // Alone is why all items have to run on one worker, "" when they need not.
 func (p *Session) Alone() string {
 	if p.info.Alone == "" {

@@ -32,6 +32,8 @@ type reply struct {
 	Files   []string `json:"files"`  // read while the stage was made
 	Shared  string   `json:"shared"` // why only one run may use it
 
+	Hooks map[string][]string `json:"hooks"` // of the loop, with the modules beside pytest that implement them
+
 	Forked  int    `json:"forked"`
 	Status  *int   `json:"status"`
 	Failed  string `json:"failed"`

@@ -37,7 +37,16 @@ class Run:
             path, line, _ = item.location
             rows.append((item.nodeid, path, (line or 0) + 1, group(item)))
         return {"items": rows, "mode": "fast" if self.loop else "compatible", "reason": self.reason,
+                "hooks": self.foreign_hooks(),
                 "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.loop), "threads": threads()}
+
+    def foreign_hooks(self):
+        """Who beside pytest implements hooks of the loop: {hook: modules}."""
+        found = {}
+        for impls in self.loop.registry.by_dir.values() if self.loop else ():
+            for name, who in impls.foreign.items():
+                found.setdefault(name, set()).update(who)
+        return {name: sorted(who) for name, who in found.items()}
 
     def run(self, message, fds):
         plugin, session, config = self.plugin, self.session, self.session.config

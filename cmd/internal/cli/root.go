@@ -147,7 +147,7 @@ func (p *program) root(name string) *cobra.Command {
 		SilenceUsage:  true,
 		Version:       Version,
 	}
-	root.AddCommand(p.testCommand(use), p.pytestCommand(), p.discoverCommand(use), p.verifyCommand(use))
+	root.AddCommand(p.testCommand(use), p.pytestCommand(), p.discoverCommand(use), p.verifyCommand(use), p.doctorCommand(use))
 	return root
 }
 

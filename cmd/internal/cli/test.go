@@ -27,6 +27,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/report"
 	"github.com/dx-py/dx-py-ls/engine/run"
+	"github.com/dx-py/dx-py-ls/engine/verify"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
 
@@ -193,6 +194,12 @@ func (f *testFlags) apply(r *engine.Request, cfg *config.Config) (err error) {
 	if r.Workers, r.Dist, err = f.workers(cfg); err != nil {
 		return err
 	}
+	if r.Workers == 0 {
+		r.Workers = 1
+		if v, ok := verify.Kept(*r, Version); ok && !f.exact && v.Parallel && v.Seconds > worthwhile {
+			r.Workers = processors()
+		}
+	}
 	limit, more, err := f.limit(r.Env, cfg)
 	if err != nil {
 		return err
@@ -231,6 +238,11 @@ func (f *testFlags) apply(r *engine.Request, cfg *config.Config) (err error) {
 	}
 	return nil
 }
+
+// worthwhile is how many seconds plain pytest must take for several workers to
+// be used unasked: the processes cost some 20 ms, module fixtures are set up
+// in each.
+const worthwhile = 2
 
 // test runs what the flags say, once or, with --stress, until something fails.
 func (p *program) test(f testFlags) error {

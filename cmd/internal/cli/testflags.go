@@ -137,7 +137,8 @@ func number(flag, value string) (int, error) {
 }
 
 // workers is the number of workers, and how tests are given to them: what the
-// flags say, else [tool.dx-py], else addopts and PYTEST_ADDOPTS.
+// flags say, else [tool.dx-py], else addopts and PYTEST_ADDOPTS. 0 is that
+// none of them says a number.
 func (f *testFlags) workers(cfg *config.Config) (n int, dist plan.Dist, err error) {
 	var theirs config.Parallel
 	tool := ""
@@ -160,7 +161,6 @@ func (f *testFlags) workers(cfg *config.Config) (n int, dist plan.Dist, err erro
 	if len(tx) == 0 {
 		tx = theirs.Tx
 	}
-	n = 1
 	switch w := said(f.parallel.Workers, tool, theirs.Workers); {
 	case w == "auto" || w == "logical":
 		if n = processors(); said(f.parallel.Max, theirs.Max) != "" {
@@ -177,7 +177,6 @@ func (f *testFlags) workers(cfg *config.Config) (n int, dist plan.Dist, err erro
 		}
 		n = max(int(v), 1)
 	case len(tx) > 0:
-		n = 0
 		for _, spec := range tx {
 			count, _, star := strings.Cut(spec, "*")
 			if v, err := strconv.Atoi(count); star && err == nil {
