@@ -105,6 +105,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		}
 	}
 	h := e.history(r)
+	e.learn(r, session)
 	o.Plan = r.plan(session.Items(), o.Workers, h)
 	if len(o.Plan.Left) > 0 {
 		session.Choose(run.Pairs(o.Plan.Order()), r.Timeout)
@@ -131,6 +132,7 @@ func (e *Engine) Inspect(ctx context.Context, r Request) (x pool.Inspection, err
 		return x, err
 	}
 	defer e.close(session)
+	e.learn(r, session)
 	return session.Inspect(), nil
 }
 
@@ -139,7 +141,7 @@ func (r *Request) settings() pool.Settings {
 	bin := filepath.Dir(r.Env.Python)
 	s := pool.Settings{
 		Python: r.Env.Python, Sites: r.Env.Sites, Dir: r.Dir, Env: r.Vars, Args: r.PytestArgs(), Script: filepath.Join(bin, "pytest"), Path0: bin,
-		CacheDir: r.State, Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
+		CacheDir: r.State, Record: r.State != "" && r.Root != "", Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
 	}
 	if r.Module {
 		s.Path0 = r.Dir

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 )
 
@@ -30,7 +31,7 @@ type Options struct {
 	Parallel                  Parallel
 
 	// Unknown are options that are in no table. They are taken to have no
-	// argument; a plugin's may have one.
+	// argument but what stands behind "="; a plugin's may have one.
 	Unknown []string
 
 	at []int // where Args stand in what was parsed last
@@ -42,6 +43,16 @@ func Positional(args []string) ([]int, *Options, error) {
 	var o Options
 	err := o.parse(args)
 	return o.at, &o, err
+}
+
+// Shape names what a command line says about which tests there are, but for
+// the places, names and marks that it asks for.
+func Shape(args []string) string {
+	var o Options
+	_ = o.parse(args) // pytest will say what is wrong
+	o.Args, o.at, o.Keyword, o.MarkExpr, o.Deselect = nil, nil, "", "", nil
+	o.Interactive, o.Parallel = false, Parallel{}
+	return fmt.Sprintf("%#v", o)
 }
 
 // parse reads a command line into o. Later options win, as argparse has it.
@@ -80,7 +91,7 @@ func (o *Options) parse(args []string) error {
 		default:
 			n, known := pluginOptions[name]
 			if !known {
-				o.Unknown = append(o.Unknown, name)
+				o.Unknown = append(o.Unknown, a)
 			}
 			arity = n
 		}

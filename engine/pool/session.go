@@ -63,6 +63,7 @@ func (p *Session) collect(ctx context.Context) (err error) {
 	defer stop()
 	message := map[string]any{
 		"op": "go", "stops": []string{"L1"}, "argv": append([]string{s.Script}, s.Args...), "args": s.Args, "dir": s.Dir, "path0": s.Path0,
+		"record": s.Record,
 	}
 	var files []*os.File
 	began := time.Now()
@@ -136,6 +137,13 @@ func (p *Session) usable() string {
 // Choose says which items the next run has; nil is all. limit is how long a
 // test may take, 0 for ever. It is for the time until Release.
 func (p *Session) Choose(pairs []uint32, limit time.Duration) { p.chosen, p.limit = pairs, limit }
+
+// Read lists what was read, or looked for, while the tests were collected, and
+// the folders that the project's own code listed. ok says that the tests are
+// all that pytest has in their files, and that nobody was told of them before.
+func (p *Session) Read() (files, listed []string, ok bool) {
+	return p.info.Files, p.info.Listed, p.info.Whole && !p.used
+}
 
 // Ended is pytest's exit status when it ended without running tests.
 func (p *Session) Ended() (status int, ended bool) {

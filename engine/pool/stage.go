@@ -27,9 +27,11 @@ type reply struct {
 	Mode    string   `json:"mode"`
 	Reason  string   `json:"reason"`
 	MaxFail int      `json:"maxfail"`
+	Whole   bool     `json:"whole"`   // the items are all that pytest has in their files
 	Threads string   `json:"threads"` // why it cannot be forked
 	Alone   string   `json:"alone"`
 	Files   []string `json:"files"`  // read while the stage was made
+	Listed  []string `json:"listed"` // folders that the project's code listed then
 	Shared  string   `json:"shared"` // why only one run may use it
 
 	Hooks map[string][]string `json:"hooks"` // of the loop, with the modules beside pytest that implement them

@@ -23,7 +23,7 @@ class Recorder:
     """An audit hook, which cannot be taken away again: it is asleep in the workers."""
 
     def __init__(self):
-        self.active, self.read, self.shared = True, set(), ""
+        self.active, self.read, self.listed, self.shared = True, set(), set(), ""
         self.descriptors = self._descriptors()
         sys.addaudithook(self._hook)
 
@@ -43,7 +43,10 @@ class Recorder:
         elif event in ("os.listdir", "os.scandir"):
             path = args[0]
             if not isinstance(path, int):
-                self.read.add(os.path.abspath(os.fsdecode(path) if path is not None else "."))
+                path = os.path.abspath(os.fsdecode(path) if path is not None else ".")
+                self.read.add(path)
+                if not self._by_pytest():
+                    self.listed.add(path)
         elif event in SHARED:
             path = args[0] if args and isinstance(args[0], (str, bytes)) else b""
             if not any(part in CACHES for part in os.fsdecode(path).split(os.sep)):
@@ -107,7 +110,15 @@ class Recorder:
             for fd, what in self._descriptors().items():
                 if fd not in self.descriptors and what.startswith(("socket:", "pipe:", "anon_inode:")):
                     shared = "a socket, pipe or queue is open"
-        return {"files": keep, "shared": shared}
+        return {"files": keep, "listed": list(self.listed), "shared": shared}
+
+    @staticmethod
+    def _by_pytest():
+        """Whether pytest itself lists a folder, or the import system: what matters to them is told otherwise."""
+        frame = sys._getframe(2)
+        while frame is not None and frame.f_code.co_filename.startswith(STDLIB) and "site-packages" not in frame.f_code.co_filename:
+            frame = frame.f_back
+        return frame is None or os.path.join("_pytest", "") in frame.f_code.co_filename
 
     @staticmethod
     def _reads_cache(config):

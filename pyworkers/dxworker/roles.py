@@ -37,7 +37,7 @@ class Run:
             path, line, _ = item.location
             rows.append((item.nodeid, path, (line or 0) + 1, group(item)))
         return {"items": rows, "mode": "fast" if self.loop else "compatible", "reason": self.reason,
-                "hooks": self.foreign_hooks(),
+                "hooks": self.foreign_hooks(), "whole": whole(self.session),
                 "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.loop), "threads": threads()}
 
     def foreign_hooks(self):
@@ -179,6 +179,15 @@ def as_if_new(config):
     nodes = config.pluginmanager.get_plugin("nfplugin")
     if nodes is not None and hasattr(nodes, "cached_nodeids"):
         nodes.cached_nodeids = set(config.cache.get("cache/nodeids", []))
+
+
+def whole(session):
+    """Whether the items are all that pytest has in their files: no name, mark or id was asked for, nothing was deselected."""
+    config = session.config
+    option = config.option
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    return not (any(getattr(option, name, None) for name in ("keyword", "markexpr", "deselect", "lf", "failedfirst", "newfirst", "stepwise"))
+                or any("::" in str(a) for a in config.args) or session.testsfailed or terminal is None or terminal.stats.get("deselected"))
 
 
 def group(item):

@@ -127,8 +127,9 @@ class Stage:
 class Plugin:
     """Stops pytest between its stages, and hears of every report."""
 
-    def __init__(self, stage, recorder):
-        self.stage, self.recorder = stage, recorder
+    def __init__(self, stage, recorder, keep):
+        """keep: more runs may follow."""
+        self.stage, self.recorder, self.keep = stage, recorder, keep
         self.reporter = None
         self.role = None  # of roles.py, in a process that runs items
 
@@ -158,7 +159,7 @@ class Plugin:
         from .roles import Run  # not at the top: it needs pytest
         run = Run(session, self)
         seen = self.recorder.stop(session.config, session.items) if self.recorder is not None else {}
-        if self.recorder is not None:
+        if self.keep:
             settle_garbage()
         message, fds = self.stage.stop("L1", **run.describe(), **seen)
         run.run(message, fds)
@@ -225,13 +226,13 @@ def main(control, alive):
         os.dup2(fd, target)
         os.close(fd)
     recorder = None
-    if message.get("keep"):
+    if message.get("keep") or message.get("record"):
         recorder = Recorder()
     sys.argv[:] = message["argv"]
     os.chdir(message["dir"])
     if message.get("path0"):
         sys.path.insert(0, message["path0"])
-    plugin = Plugin(stage, recorder)
+    plugin = Plugin(stage, recorder, message.get("keep", False))
     plugin.install()
     status = int(pytest.main(message["args"], plugins=[plugin]))
     try:

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/file"
@@ -27,7 +30,7 @@ type discoverFlags struct {
 	count, verbose   bool
 	python, stateDir string
 	root             string
-	verify           bool
+	verify, exact    bool
 }
 
 func (p *program) discoverCommand(use string) *cobra.Command {
@@ -69,6 +72,7 @@ are no tests.`,
 	fl.StringVar(&f.python, "python", "", "the interpreter, or its virtual environment, at `PATH`")
 	fl.StringVar(&f.stateDir, "state-dir", "", "keep the index in `DIR` (default: the user's cache folder)")
 	fl.StringVarP(&f.root, "root", "r", "", "look in `DIR` instead of the working directory")
+	fl.BoolVar(&f.exact, "exact", false, "have pytest collect first, for the cases known only at run time: runs the project's code")
 	fl.BoolVar(&f.verify, "verify-cache", false, "hash every file instead of trusting its time and size")
 	return c
 }
@@ -110,7 +114,12 @@ func (p *program) discover(f discoverFlags, args, pytestArgs []string) error {
 		Dir: dir, Args: pargs, Python: p.python(f.python), Env: p.env, StateDir: p.stateDir(f.stateDir), Verify: f.verify,
 	})
 	defer ws.Close()
-	snap := ws.Apply(workspace.Update{})
+	if f.exact {
+		if err := p.collect(ws, dir, append(slices.Clone(pytestArgs), w.args...), p.stateDir(f.stateDir)); err != nil {
+			return err
+		}
+	}
+	snap := ws.Apply(workspace.Update{Disk: true})
 	suite, err := snap.Suite()
 	if err != nil {
 		return err
@@ -147,6 +156,19 @@ func (p *program) discover(f discoverFlags, args, pytestArgs []string) error {
 		p.status = exitProblems
 	case len(items) == 0:
 		p.status = exitNoTests
+	}
+	return err
+}
+
+// collect has pytest collect, and keeps what cases there are.
+func (p *program) collect(ws *workspace.Workspace, dir string, args []string, state string) error {
+	cfg, env, err := ws.Apply(workspace.Update{}).Configure()
+	if err != nil {
+		return err
+	}
+	x, err := p.engine.Inspect(context.Background(), engine.Request{Env: env, Dir: dir, Vars: os.Environ(), Args: args, State: state, Root: cfg.Root})
+	if err == nil && x.Ended && x.Status != exitNoTests {
+		fmt.Fprintf(p.stderr, "pytest could not collect everything (exit status %d); what it does not say is found without it\n", x.Status)
 	}
 	return err
 }
