@@ -97,7 +97,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	o := session.Options()
 	o.Version, o.Terminal, o.Timeout = r.Env.Pytest.String(), r.Terminal, r.Timeout
 	if why := session.Alone(); why == "" {
-		o.Workers, o.Retries = max(r.Workers, 1), r.Retries
+		o.Workers, o.Retries, o.Divisible = max(r.Workers, 1), r.Retries, true
 	} else if r.Workers > 1 || r.Retries > 0 {
 		o.Reason = "one worker, no retries: " + why
 		if r.Retries == 0 {

@@ -17,6 +17,7 @@ type Event struct {
 type Started struct {
 	Tests, Workers int
 	Mode, Reason   string
+	Divisible      bool   // several workers could run them
 	Version        string // of pytest
 }
 

@@ -89,6 +89,7 @@ type Options struct {
 	Terminal bool
 
 	Mode, Reason, Version string // for Started
+	Divisible             bool
 }
 
 // slow is when a test that runs is named.
@@ -125,7 +126,7 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 		d.tests[i].left = true
 	}
 	d.order = d.options.Plan.Order()
-	d.emit(Event{Started: &Started{Tests: len(d.order), Workers: max(o.Workers, 1), Mode: o.Mode, Reason: o.Reason, Version: o.Version}})
+	d.emit(Event{Started: &Started{Tests: len(d.order), Workers: max(o.Workers, 1), Mode: o.Mode, Reason: o.Reason, Version: o.Version, Divisible: o.Divisible}})
 	err := d.start()
 	if err == nil {
 		err = d.loop(ctx)

@@ -59,6 +59,7 @@ Flags:
       --stress N         run everything N times, until something fails
       --profile NAME     arguments and variables of [tool.dx-py.profile.NAME]
       --junit-output F   as --junitxml
+      --ci               failures are annotations and a summary on GitHub
       --cold             a fresh interpreter, nothing remembered
       --format FORMAT    text, or jsonl: one JSON object a line (default text)
       --python PATH      the interpreter, or its virtual environment
@@ -299,6 +300,14 @@ func (p *program) testOnce(f testFlags) error {
 		r.Stdout, r.Stdin = asFile(p.stdout), asFile(p.stdin)
 		sinks = append(sinks, &footer)
 	}
+	if f.ci && p.env["GITHUB_ACTIONS"] != "" {
+		hub, done, err := p.github(&r)
+		if err != nil {
+			return err
+		}
+		defer done()
+		sinks = append(sinks, hub)
+	}
 	if isTerminal(r.Stderr) {
 		sinks = append(sinks, report.Slow{Out: p.stderr})
 	}
@@ -324,6 +333,27 @@ func (p *program) testOnce(f testFlags) error {
 		err = nil
 	}
 	return err
+}
+
+// github is the sink for a step on GitHub.
+func (p *program) github(r *engine.Request) (hub *report.GitHub, done func(), err error) {
+	hub = &report.GitHub{Out: p.stderr}
+	if top := p.env["GITHUB_WORKSPACE"]; top != "" {
+		if rel, in := file.Rel(filepath.Clean(top), r.Root); in && rel != "." {
+			hub.Prefix = rel + "/"
+		}
+	}
+	r.Texts = true
+	path := p.env["GITHUB_STEP_SUMMARY"]
+	if path == "" {
+		return hub, func() {}, nil
+	}
+	summary, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, nil, fmt.Errorf("writing the step's summary: %w", err)
+	}
+	hub.Summary = summary
+	return hub, func() { summary.Close() }, nil
 }
 
 // results are those of a run.

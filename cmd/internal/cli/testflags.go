@@ -23,11 +23,11 @@ type testFlags struct {
 	shard, durations, seed                  string
 	timeout, retries, reruns, stress, junit string
 
-	flakyFail, cold, spread bool
-	help                    bool
-	repeat                  bool     // hidden: each line of standard input is a run's further arguments
-	exact                   bool     // rest is pytest's whole command line: no WHERE of ours in it
-	rest                    []string // for pytest
+	flakyFail, cold, spread, ci bool
+	help                        bool
+	repeat                      bool     // hidden: each line of standard input is a run's further arguments
+	exact                       bool     // rest is pytest's whole command line: no WHERE of ours in it
+	rest                        []string // for pytest
 }
 
 // parallelValues are pytest-xdist's options, which are ours to do.
@@ -60,7 +60,7 @@ func parseTestFlags(dir string, args []string) (f testFlags, err error) {
 		values[name] = to
 	}
 	f.rest, err = take(args, values, map[string]*bool{
-		"--fail-on-flaky": &f.flakyFail, "--cold": &f.cold, "-d": &f.spread, "--repeat-stdin": &f.repeat,
+		"--fail-on-flaky": &f.flakyFail, "--cold": &f.cold, "--ci": &f.ci, "-d": &f.spread, "--repeat-stdin": &f.repeat,
 	})
 	if err == nil && !slices.Contains([]string{"text", "jsonl"}, f.format) {
 		err = fmt.Errorf("--format %s: there are text and jsonl", f.format)
