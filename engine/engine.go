@@ -113,6 +113,11 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		session.Choose(nil, r.Timeout)
 	}
 	seen := &recorder{}
+	if observed := session.Observed(); observed != nil {
+		for _, s := range sinks {
+			s.Event(run.Event{Observed: observed})
+		}
+	}
 	status, err = run.Run(ctx, session, o, append(sinks, seen)...)
 	e.remember(h, seen.results)
 	if status == 0 && r.FlakyFail && len(seen.flaky) > 0 {

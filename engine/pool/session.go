@@ -145,6 +145,10 @@ func (p *Session) Read() (files, listed []string, ok bool) {
 	return p.info.Files, p.info.Listed, p.info.Whole && !p.used
 }
 
+// Observed is what was opened by whom while the tests were collected, nil when
+// nobody looked.
+func (p *Session) Observed() *run.Observed { return p.info.Observed }
+
 // Ended is pytest's exit status when it ended without running tests.
 func (p *Session) Ended() (status int, ended bool) {
 	if p.info.Ended == nil {

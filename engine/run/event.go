@@ -8,9 +8,11 @@ type Event struct {
 	Test    *pytest.Result
 	Attempt *pytest.Result // a failed one of a test that runs again
 	Slow    *Slow
-	Warning *Warning
-	Problem *Problem
-	Ended   *Ended
+
+	Observed *Observed
+	Warning  *Warning
+	Problem  *Problem
+	Ended    *Ended
 }
 
 // Started begins a run.
@@ -36,6 +38,15 @@ type Slow struct {
 	Seconds float64
 }
 
+// Observed is which files of the project were opened by code in which others.
+// Paths are absolute, but for openers that are "", the session's, or a test's
+// file relative to the root.
+type Observed struct {
+	Edges   map[string][]string `json:"edges"`
+	Opaque  []string            `json:"opaque"`  // openers that start processes: they may read anything
+	Written []string            `json:"written"` // files that were opened for writing
+}
+
 // Problem is something that went wrong beside the tests.
 type Problem struct{ Message string }
 
@@ -53,6 +64,7 @@ type Ended struct {
 	Totals  map[pytest.Outcome]int
 	NotRun  int
 	Flaky   []string // ids of tests that passed when they ran again
+	Whole   bool     // no process died: all that was opened is told
 	Seconds float64
 }
 

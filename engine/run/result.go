@@ -112,6 +112,13 @@ func (d *dispatcher) hear(p *process, s Signal) {
 		if r.Outcome == "failed" && r.WasXFail == nil && d.held == nil {
 			d.failed()
 		}
+	case wire.Observed:
+		var o Observed
+		if err := json.Unmarshal(s.Payload, &o); err != nil {
+			d.problem(fmt.Errorf("reading what a worker opened: %w", err))
+			return
+		}
+		d.emit(Event{Observed: &o})
 	case wire.Warning:
 		var w Warning
 		if err := json.Unmarshal(s.Payload, &w); err == nil {

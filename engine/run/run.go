@@ -139,7 +139,7 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 		}
 	}
 	d.emit(Event{Ended: &Ended{
-		Status: d.status, Totals: d.totals, NotRun: notRun, Flaky: d.flaky, Spent: d.spent, Seconds: time.Since(d.began).Seconds(),
+		Status: d.status, Totals: d.totals, NotRun: notRun, Flaky: d.flaky, Whole: !d.lost, Spent: d.spent, Seconds: time.Since(d.began).Seconds(),
 	}})
 	return d.status, err
 }
@@ -170,6 +170,7 @@ type dispatcher struct {
 	again []int           // items that failed and are to run again
 	held  map[int][]frame // what the controller is told of an item when it has ended for good; nil without retries
 	flaky []string        // ids
+	lost  bool            // a process ended without a last word
 }
 
 // process is a worker as the loop sees it.
@@ -446,6 +447,7 @@ func (d *dispatcher) signal(ctx context.Context, s Signal) error {
 // gone takes the end of a process.
 func (d *dispatcher) gone(ctx context.Context, p *process, s Signal) error {
 	delete(d.live, p.id)
+	d.lost = true
 	crashed := d.died(p, s)
 	switch {
 	case p.role == Controller:

@@ -2,12 +2,12 @@
 import os
 import sys
 
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+from .observer import STDLIB, WRITING, Observer
+
 CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 CARED_FOR = ("capture.py", "cacheprovider.py", "rewrite.py", "faulthandler.py")
 LOOKED_FOR = ("conftest.py", "__init__.py", "pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini",
               "setup.cfg", "setup.py")
-STDLIB = (os.path.join(os.path.dirname(os.__file__), ""), "<frozen")
 # Effects that a fork shares with its siblings, by the audit event that tells of them. sessionfinish and unconfigure, which
 # may undo them, run in every fork.
 SHARED = {
@@ -20,14 +20,18 @@ SHARED = {
 
 
 class Recorder:
-    """An audit hook, which cannot be taken away again: it is asleep in the workers."""
+    """An audit hook, which cannot be taken away again. Until all is collected it records what concerns the stage, and who
+    opens what; in the workers only the latter."""
 
     def __init__(self):
+        self.observer, self.observing = Observer(), False
         self.active, self.read, self.listed, self.shared = True, set(), set(), ""
         self.descriptors = self._descriptors()
         sys.addaudithook(self._hook)
 
     def _hook(self, event, args):
+        if self.observing:
+            self.observer.event(event, args)
         if not self.active:
             return
         if event == "open":
@@ -110,7 +114,13 @@ class Recorder:
             for fd, what in self._descriptors().items():
                 if fd not in self.descriptors and what.startswith(("socket:", "pipe:", "anon_inode:")):
                     shared = "a socket, pipe or queue is open"
-        return {"files": keep, "listed": list(self.listed), "shared": shared}
+        self.observing = False
+        return {"files": keep, "listed": list(self.listed), "shared": shared, "observed": self.observer.take()}
+
+    def observe(self, root):
+        """From here on the project's folder is known."""
+        self.observer.begin(root)
+        self.observing = True
 
     @staticmethod
     def _by_pytest():

@@ -71,6 +71,9 @@ class Run:
             Alarm(message["alarm"], message["limit"], reporter).arm()
         self.replay = Replay(session, self.items, plugin, reporter, role == "solo")
         feed = self.feed()
+        recorder = plugin.recorder
+        if recorder is not None and role != "controller":
+            recorder.observing, reporter.observer = True, recorder.observer
         began = time.perf_counter(), time.process_time()
         try:
             if role == "controller":
@@ -84,8 +87,15 @@ class Run:
                 self.whole_items(feed, reporter)
         finally:
             plugin.reporter = None
+            self.observed(recorder, role)
             self.spent = time.perf_counter() - began[0], time.process_time() - began[1]
             reporter.terminal.flush()
+
+    def observed(self, recorder, role):
+        """Says which files were opened, before what ends the session."""
+        if recorder is not None and role != "controller":
+            recorder.observing = False
+            self.ring.send(wire.OBSERVED, 0, dump(recorder.observer.take()))
 
     def whole_items(self, feed, reporter):
         """pytest's own loop."""

@@ -147,6 +147,8 @@ class Plugin:
             setattr(cls, name, pytest.hookimpl(tryfirst=True)(getattr(cls, name)))
 
     def pytest_load_initial_conftests(self, early_config):
+        if self.recorder is not None:
+            self.recorder.observe(early_config.rootpath if hasattr(early_config, "rootpath") else early_config.rootdir)
         self.stage.stop("P")
 
     def pytest_collection(self, session):
