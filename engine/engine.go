@@ -26,8 +26,9 @@ type Request struct {
 	Module   bool // as python -m pytest, with the working directory on sys.path
 	Workers  int  // processes that run tests; 0 is 1
 	Dist     run.Dist
-	Terminal bool // tests may read the caller's terminal
-	Texts    bool // results carry what pytest prints of a failure
+	Terminal bool            // tests may read the caller's terminal
+	Texts    bool            // results carry what pytest prints of a failure
+	Kill     <-chan struct{} // closed when a cancelled run is to end at once
 
 	Stdin, Stdout, Stderr *os.File // nil: /dev/null
 }
@@ -86,7 +87,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		return status, nil
 	}
 	o := session.Options()
-	o.Version, o.Dist, o.Terminal = r.Env.Pytest.String(), r.Dist, r.Terminal
+	o.Version, o.Dist, o.Terminal, o.Kill = r.Env.Pytest.String(), r.Dist, r.Terminal, r.Kill
 	if r.Workers > 1 {
 		if why := session.Alone(); why != "" {
 			o.Reason = "one worker: " + why

@@ -89,6 +89,9 @@ type Options struct {
 	// sends an interrupt from the keyboard to all of them.
 	Terminal bool
 
+	// Kill is closed when a cancelled run is to end at once.
+	Kill <-chan struct{}
+
 	Mode, Reason, Version string // for Started
 }
 
@@ -300,6 +303,7 @@ func (d *dispatcher) feedAll() {
 func (d *dispatcher) loop(ctx context.Context) error {
 	cancel := ctx.Done()
 	var killAt <-chan time.Time
+	var killNow <-chan struct{}
 	for d.top != nil && d.live[d.top.id] == d.top {
 		select {
 		case <-cancel:
@@ -311,14 +315,13 @@ func (d *dispatcher) loop(ctx context.Context) error {
 					_ = p.Signal(os.Interrupt)
 				}
 			}
-			killAt = time.After(grace)
+			killAt, killNow = time.After(grace), d.options.Kill
 		case <-killAt:
 			killAt = nil
-			for _, p := range d.live {
-				if p.role != Controller {
-					_ = p.Signal(os.Kill)
-				}
-			}
+			d.killAll()
+		case <-killNow:
+			killNow = nil
+			d.killAll()
 		case s := <-d.signals:
 			if err := d.signal(ctx, s); err != nil {
 				d.status = exitInternal
@@ -327,6 +330,15 @@ func (d *dispatcher) loop(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// killAll ends those that run tests; the controller has to report.
+func (d *dispatcher) killAll() {
+	for _, p := range d.live {
+		if p.role != Controller {
+			_ = p.Signal(os.Kill)
+		}
+	}
 }
 
 // signal takes what one process says.

@@ -22,7 +22,7 @@ const (
 func benchRuns(p project, binary string, ps peers, dir, out string, runs int) error {
 	state := filepath.Join(dir, "state", "runs")
 	ours := func(python string, more ...string) []string {
-		return append([]string{binary, "--cli", "test", "-q", "--python", python, "--state-dir", state}, more...)
+		return append([]string{binary, "--cli", "test", "-q", "--no-daemon", "--python", python, "--state-dir", state}, more...)
 	}
 	cs := []contender{
 		{name: "dx-py test", cmd: ours(ps.python)},

@@ -26,6 +26,7 @@ func TestScripts(t *testing.T) {
 		Dir: "../../../testdata/cli",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("DX_PY_STATE_DIR", e.WorkDir+"/.state")
+			e.Setenv("DX_PY_NO_DAEMON", "1")
 			e.Setenv("PYTEST", pytest)
 			e.Setenv("VENV", filepath.Dir(filepath.Dir(pytest)))
 			e.Setenv("NOPYTEST", bare)

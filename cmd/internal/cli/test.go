@@ -2,22 +2,20 @@ package cli
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/daemon"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
@@ -32,6 +30,7 @@ type testFlags struct {
 	workers, dist                  string
 	help                           bool
 	repeat                         bool     // hidden: each line of standard input is a run's further arguments
+	cold                           bool     // no stored state
 	exact                          bool     // rest is pytest's whole command line: no WHERE of ours in it
 	rest                           []string // for pytest
 }
@@ -114,17 +113,37 @@ func parseTestFlags(dir string, args []string) (f testFlags, err error) {
 			args[i] = "--root" // letters that name no folder are pytest's -r
 		}
 		f.help = f.help || a == "-h" || a == "--help"
-		f.repeat = f.repeat || a == "--repeat-stdin"
 	}
 	f.rest, err = take(args, map[string]*string{
 		"--python": &f.python, "--state-dir": &f.stateDir, "--root": &f.root, "--format": &f.format,
 		"-n": &f.workers, "--numprocesses": &f.workers, "--dist": &f.dist,
 	})
-	f.rest = slices.DeleteFunc(f.rest, func(a string) bool { return a == "--repeat-stdin" })
+	f.rest = f.switches(f.rest)
 	if err == nil && !slices.Contains([]string{"text", "jsonl"}, f.format) {
 		err = fmt.Errorf("--format %s: there are text and jsonl", f.format)
 	}
 	return f, err
+}
+
+// switches takes our flags without a value out of a command line.
+func (f *testFlags) switches(args []string) []string {
+	end := slices.Index(args, "--")
+	if end < 0 {
+		end = len(args)
+	}
+	rest := make([]string, 0, len(args))
+	for _, a := range args[:end] {
+		switch a {
+		case "--repeat-stdin":
+			f.repeat = true
+		case "--cold":
+			f.cold = true
+		case "--daemon", "--no-daemon": // attach has read them
+		default:
+			rest = append(rest, a)
+		}
+	}
+	return append(rest, args[end:]...)
 }
 
 // parsePytestFlags takes only what is ours to do of pytest's own command line.
@@ -201,27 +220,30 @@ func (p *program) repeat(f testFlags) error {
 	return lines.Err()
 }
 
-// request is a run as flags ask for it, with WHERE resolved. The workspace is
-// the caller's to close.
-func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspace, err error) {
+// request is a run as flags ask for it, with WHERE resolved, and the root of its
+// project. The workspace is the caller's to close.
+func (p *program) request(f testFlags) (r engine.Request, root string, ws *workspace.Workspace, err error) {
 	dir := p.dir
 	if f.root != "" {
 		if dir = absolute(p.dir, f.root); !file.IsDir(dir) {
-			return r, nil, fmt.Errorf("--root %s: no such folder", f.root)
+			return r, "", nil, fmt.Errorf("--root %s: no such folder", f.root)
 		}
 	}
 	args, ws, err := p.selection(f, dir)
 	if err != nil {
-		return r, nil, err
+		return r, "", nil, err
 	}
 	cfg, env, err := ws.Apply(workspace.Update{}).Configure()
 	if env == nil { // without one; an error in the configuration is pytest's to tell
 		ws.Close()
-		return r, nil, err
+		return r, "", nil, err
+	}
+	if root = dir; cfg != nil {
+		root = cfg.Root
 	}
 	return engine.Request{
-		Env: env, Dir: dir, Vars: os.Environ(), Args: args, State: p.stateDir(f.stateDir), Terminal: cfg != nil && cfg.Interactive,
-	}, ws, nil
+		Env: env, Dir: dir, Vars: p.vars, Args: args, State: p.stateDir(f.stateDir), Terminal: cfg != nil && cfg.Interactive,
+	}, root, ws, nil
 }
 
 func (p *program) test(f testFlags) error {
@@ -229,12 +251,20 @@ func (p *program) test(f testFlags) error {
 	if err != nil {
 		return err
 	}
-	r, ws, err := p.request(f)
+	r, root, ws, err := p.request(f)
 	if err != nil {
 		return err
 	}
 	defer ws.Close()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	e := p.engine
+	if p.call != nil {
+		if r.Terminal {
+			return &daemon.Declined{} // it is the caller's terminal, and its process group
+		}
+		e, r.Kill = p.call.Engine(root), p.call.Kill
+		p.call.Begin()
+	}
+	ctx, stop := p.context()
 	defer stop()
 	r.Workers, r.Dist, r.Stderr = workers, run.Dist(f.dist), asFile(p.stderr)
 	var sinks []run.Sink
@@ -248,7 +278,7 @@ func (p *program) test(f testFlags) error {
 		r.Stdout, r.Stdin = asFile(p.stdout), asFile(p.stdin)
 		sinks = append(sinks, &footer)
 	}
-	p.status, err = p.engine.Run(ctx, r, sinks...)
+	p.status, err = e.Run(ctx, r, sinks...)
 	if lines != nil && err == nil {
 		err = lines.Err
 	}

@@ -1,14 +1,10 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
 	"runtime"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -56,12 +52,12 @@ func (p *program) verify(f testFlags) error {
 	if f.workers == "auto" {
 		workers = max(2, runtime.NumCPU())
 	}
-	r, ws, err := p.request(f)
+	r, _, ws, err := p.request(f)
 	if err != nil {
 		return err
 	}
 	defer ws.Close()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := p.context()
 	defer stop()
 	rep, err := verify.Verify(ctx, r, workers, func(name string) { fmt.Fprintf(p.stderr, "running %s ...\n", name) })
 	var none *engine.NoPytestError
