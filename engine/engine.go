@@ -31,6 +31,10 @@ type Request struct {
 	Kill     <-chan struct{} // closed when a cancelled run is to end at once
 
 	Stdin, Stdout, Stderr *os.File // nil: /dev/null
+
+	// Synced, when not nil, is called when all is collected, or what was has been
+	// found to be as it was.
+	Synced func()
 }
 
 // NoPytestError says that the interpreter has no pytest.
@@ -83,6 +87,9 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		return 3, err
 	}
 	defer e.close(session)
+	if r.Synced != nil {
+		r.Synced()
+	}
 	if status, ended := session.Ended(); ended {
 		return status, nil
 	}

@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -65,8 +64,11 @@ func (p *program) attach(args []string) (status int, done bool) {
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(interrupts)
 	for try := 0; ; try++ {
-		status, _, err := daemon.Attach(place, r, interrupts)
+		status, notes, err := daemon.Attach(place, r, interrupts)
 		switch {
+		case err == nil && notes != "":
+			p.printNotes(notes)
+			return status, true
 		case err == nil:
 			return status, true
 		case errors.Is(err, daemon.ErrBroken):
@@ -136,5 +138,5 @@ func answer(ctx context.Context, c *daemon.Call) (int, string, error) {
 		stdin: c.Files[0], stdout: c.Files[1], stderr: c.Files[2], dir: c.Dir, vars: c.Vars, env: environment(c.Vars), call: c, ctx: ctx,
 	}
 	status, err := p.command("dx-py", c.Argv)
-	return status, strings.Join(p.notes, "\n"), err
+	return status, p.timings.notes(), err
 }

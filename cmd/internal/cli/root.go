@@ -47,7 +47,7 @@ type program struct {
 	engine         *engine.Engine  // nil: each run has an interpreter of its own
 	call           *daemon.Call    // nil: the program is the user's own process
 	ctx            context.Context // nil: until a signal comes
-	notes          []string
+	timings        *timings        // nil: not asked for
 }
 
 // Main runs the program and returns its exit status.

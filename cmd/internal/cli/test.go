@@ -29,8 +29,9 @@ type testFlags struct {
 	python, stateDir, root, format string
 	workers, dist                  string
 	help                           bool
-	repeat                         bool     // hidden: each line of standard input is a run's further arguments
-	cold                           bool     // no stored state
+	repeat                         bool // hidden: each line of standard input is a run's further arguments
+	cold                           bool // no stored state
+	timings                        bool
 	exact                          bool     // rest is pytest's whole command line: no WHERE of ours in it
 	rest                           []string // for pytest
 }
@@ -54,6 +55,10 @@ Flags:
       --python PATH      the interpreter, or its virtual environment
   -r, --root DIR         run in DIR instead of the working directory
       --state-dir DIR    keep state in DIR (default: the user's cache folder)
+      --no-daemon        run here, not in the resident process (see daemon);
+                         --daemon uses it where CI is set too
+      --cold             a fresh interpreter, and no stored state is read
+      --timings          say on standard error where the time went
   -h, --help             this text
 
 Exit status: pytest's.`,
@@ -138,6 +143,8 @@ func (f *testFlags) switches(args []string) []string {
 			f.repeat = true
 		case "--cold":
 			f.cold = true
+		case "--timings":
+			f.timings = true
 		case "--daemon", "--no-daemon": // attach has read them
 		default:
 			rest = append(rest, a)
@@ -224,12 +231,16 @@ func (p *program) repeat(f testFlags) error {
 // project. The workspace is the caller's to close.
 func (p *program) request(f testFlags) (r engine.Request, root string, ws *workspace.Workspace, err error) {
 	dir := p.dir
+	state := p.stateDir(f.stateDir)
+	if f.cold {
+		state = ""
+	}
 	if f.root != "" {
 		if dir = absolute(p.dir, f.root); !file.IsDir(dir) {
 			return r, "", nil, fmt.Errorf("--root %s: no such folder", f.root)
 		}
 	}
-	args, ws, err := p.selection(f, dir)
+	args, ws, err := p.selection(f, dir, state)
 	if err != nil {
 		return r, "", nil, err
 	}
@@ -242,7 +253,7 @@ func (p *program) request(f testFlags) (r engine.Request, root string, ws *works
 		root = cfg.Root
 	}
 	return engine.Request{
-		Env: env, Dir: dir, Vars: p.vars, Args: args, State: p.stateDir(f.stateDir), Terminal: cfg != nil && cfg.Interactive,
+		Env: env, Dir: dir, Vars: p.vars, Args: args, State: state, Terminal: cfg != nil && cfg.Interactive,
 	}, root, ws, nil
 }
 
@@ -251,11 +262,15 @@ func (p *program) test(f testFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.timings {
+		p.timings = p.newTimings()
+	}
 	r, root, ws, err := p.request(f)
 	if err != nil {
 		return err
 	}
 	defer ws.Close()
+	p.timings.mark("selection")
 	e := p.engine
 	if p.call != nil {
 		if r.Terminal {
@@ -278,6 +293,10 @@ func (p *program) test(f testFlags) error {
 		r.Stdout, r.Stdin = asFile(p.stdout), asFile(p.stdin)
 		sinks = append(sinks, &footer)
 	}
+	if p.timings != nil {
+		r.Synced = func() { p.timings.mark("sync") }
+		sinks = append(sinks, p.timings)
+	}
 	p.status, err = e.Run(ctx, r, sinks...)
 	if lines != nil && err == nil {
 		err = lines.Err
@@ -289,6 +308,10 @@ func (p *program) test(f testFlags) error {
 		}
 		fmt.Fprintf(p.stdout, "%s · %s%s\n", dim, line, reset)
 	}
+	p.timings.mark("render")
+	if p.call == nil {
+		p.timings.print(p.stderr)
+	}
 	var none *engine.NoPytestError
 	if err != nil && !errors.As(err, &none) && !errors.Is(err, pyenv.ErrNone) {
 		fmt.Fprintf(p.stderr, "error: %v\n", err)
@@ -299,10 +322,10 @@ func (p *program) test(f testFlags) error {
 
 // selection turns WHERE into pytest's arguments: lines and patterns into the
 // ids of the tests that are found there.
-func (p *program) selection(f testFlags, dir string) ([]string, *workspace.Workspace, error) {
+func (p *program) selection(f testFlags, dir, state string) ([]string, *workspace.Workspace, error) {
 	open := func(args []string) *workspace.Workspace {
 		return workspace.New(workspace.Settings{
-			Dir: dir, Args: args, Python: p.python(f.python), Env: p.env, StateDir: p.stateDir(f.stateDir),
+			Dir: dir, Args: args, Python: p.python(f.python), Env: p.env, StateDir: state,
 		})
 	}
 	at, _, err := config.Positional(f.rest)
