@@ -209,16 +209,16 @@ func Stop(p Place) error {
 
 // Start starts a resident process, by a command that calls Serve and whose
 // file descriptor 3 tells how that went, and waits until clients can connect.
-// When another start was faster that is as good.
-func Start(p Place, argv, env []string, log *os.File) error {
+// It is not ours when another process had the place.
+func Start(p Place, argv, env []string, log *os.File) (ours bool, err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("making a pipe: %w", err)
+		return false, fmt.Errorf("making a pipe: %w", err)
 	}
 	defer r.Close()
 	self, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("finding the program's file: %w", err)
+		return false, fmt.Errorf("finding the program's file: %w", err)
 	}
 	cmd := exec.Command(self)
 	cmd.Args, cmd.Env, cmd.Dir = argv, env, "/" // it must not hold a folder that is to go
@@ -231,7 +231,7 @@ func Start(p Place, argv, env []string, log *os.File) error {
 	runtime.UnlockOSThread()
 	w.Close()
 	if err != nil {
-		return fmt.Errorf("starting the resident process: %w", err)
+		return false, fmt.Errorf("starting the resident process: %w", err)
 	}
 	_ = cmd.Process.Release()
 	_ = r.SetReadDeadline(time.Now().Add(answersIn))
@@ -239,11 +239,11 @@ func Start(p Place, argv, env []string, log *os.File) error {
 	n, _ := r.Read(said[:])
 	switch text := string(said[:n]); text {
 	case readyText, busyText:
-		return nil
+		return text == readyText, nil
 	case "":
-		return errors.New("the resident process did not start")
+		return false, errors.New("the resident process did not start")
 	default:
-		return errors.New(text)
+		return false, errors.New(text)
 	}
 }
 

@@ -107,7 +107,7 @@ type Place struct{ Dir string }
 func Find(env func(string) string) (Place, error) {
 	dir := env("DX_PY_RUNTIME_DIR")
 	if dir == "" {
-		if run := env("XDG_RUNTIME_DIR"); filepath.IsAbs(run) {
+		if run := env("XDG_RUNTIME_DIR"); filepath.IsAbs(run) && ours(run) { // su leaves another user's
 			dir = filepath.Join(run, "dx-py")
 		} else {
 			dir = filepath.Join(os.TempDir(), "dx-py-"+strconv.Itoa(os.Getuid()))

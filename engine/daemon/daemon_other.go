@@ -27,6 +27,8 @@ func (*conn) say(byte, []byte) {}
 
 func private(string) error { return errPlatform }
 
+func ours(string) bool { return false }
+
 // Now is 0 here.
 func Now() int64 { return 0 }
 
@@ -45,7 +47,7 @@ func Ask(Place) (Status, error) { return Status{}, errPlatform }
 func Stop(Place) error { return errPlatform }
 
 // Start fails.
-func Start(Place, []string, []string, *os.File) error { return errPlatform }
+func Start(Place, []string, []string, *os.File) (ours bool, err error) { return false, errPlatform }
 
 // Ready does nothing.
 func Ready(error) {}

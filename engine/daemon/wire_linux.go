@@ -176,6 +176,12 @@ func program() (file.Identity, error) {
 	return id, nil
 }
 
+// ours reports whether a folder is the user's.
+func ours(dir string) bool {
+	var st unix.Stat_t
+	return unix.Stat(dir, &st) == nil && int(st.Uid) == os.Geteuid()
+}
+
 // private makes the folder, or says why others could have a hand in it.
 func private(dir string) error {
 	var st unix.Stat_t

@@ -18,6 +18,10 @@ import (
 // "Daemon").
 const idleTime = 30 * time.Minute
 
+// patience is how long a client tries to start or find a resident process,
+// which takes 20 ms, while others start theirs or one ends.
+const patience = 2 * time.Second
+
 // wanted reports whether a command line is for the resident process; only what
 // can be told without reading anything.
 func wanted(args []string, env func(string) string) bool {
@@ -63,7 +67,7 @@ func (p *program) attach(args []string) (status int, done bool) {
 	interrupts := make(chan os.Signal, 2)
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(interrupts)
-	for try := 0; ; try++ {
+	for until := r.Asked + int64(patience); ; {
 		status, notes, err := daemon.Attach(place, r, interrupts)
 		switch {
 		case err == nil && notes != "":
@@ -74,7 +78,7 @@ func (p *program) attach(args []string) (status int, done bool) {
 		case errors.Is(err, daemon.ErrBroken):
 			fmt.Fprintf(p.stderr, "error: %v; run it again, or with --no-daemon\n", err)
 			return exitInternal, true
-		case try == 0 && (errors.Is(err, daemon.ErrNone) || errors.Is(err, daemon.ErrReplaced)):
+		case (errors.Is(err, daemon.ErrNone) || errors.Is(err, daemon.ErrReplaced)) && daemon.Now() < until:
 			if err := p.start(place); err != nil {
 				return 0, p.here(err)
 			}
@@ -104,10 +108,15 @@ func (p *program) start(place daemon.Place) error {
 		return err
 	}
 	defer log.Close()
-	if err := daemon.Start(place, []string{"dx-py", "daemon", "serve"}, append(slices.Clone(p.vars), "DX_PY_RUNTIME_DIR="+place.Dir), log); err != nil {
+	ours, err := daemon.Start(place, []string{"dx-py", "daemon", "serve"}, append(slices.Clone(p.vars), "DX_PY_RUNTIME_DIR="+place.Dir), log)
+	switch {
+	case err != nil:
 		return err
+	case ours:
+		fmt.Fprintln(p.stderr, "dx-py: started a resident process; `dx-py daemon stop` ends it")
+	default: // another start was faster, or the last process is ending
+		time.Sleep(5 * time.Millisecond)
 	}
-	fmt.Fprintln(p.stderr, "dx-py: started a resident process; `dx-py daemon stop` ends it")
 	return nil
 }
 
