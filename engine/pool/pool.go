@@ -36,13 +36,17 @@ type Settings struct {
 	Text           bool     // reports carry their text
 }
 
+// CompiledFolder is the folder in a state folder that holds what all projects
+// share.
+const CompiledFolder = "workers"
+
 // compiled is the file for the compiled modules of this binary's workers.
 func (s *Settings) compiled() string {
 	if s.CacheDir == "" {
 		return ""
 	}
 	sum := sha256.Sum256(pyworkers.Bundle())
-	return filepath.Join(s.CacheDir, "workers", hex.EncodeToString(sum[:8]))
+	return filepath.Join(s.CacheDir, CompiledFolder, hex.EncodeToString(sum[:8]))
 }
 
 // key names what an interpreter without a project depends on, and with it what

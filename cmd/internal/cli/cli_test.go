@@ -30,6 +30,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("DX_PY_STATE_DIR", e.WorkDir+"/.state")
 			e.Setenv("DX_PY_NO_DAEMON", "1")
+			e.Setenv("DX_PY_RUNTIME_DIR", e.WorkDir+"/.run")
 			e.Setenv("PYTEST", pytest)
 			e.Setenv("VENV", filepath.Dir(filepath.Dir(pytest)))
 			e.Setenv("NOPYTEST", bare)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,6 +93,11 @@ func (p *program) daemonServe() error {
 	}
 	ctx, stop := p.context()
 	defer stop()
+	// What is caught here is not ignored in the tests' processes, even where who
+	// started this one ignores it: a background shell, nohup.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	log := slog.New(slog.NewTextHandler(p.stderr, nil)).With("pid", os.Getpid())
 	return daemon.Serve(ctx, daemon.Options{
 		Place: place, Handler: answer, Idle: idleTime, Ready: daemon.Ready,

@@ -120,8 +120,12 @@ func (p *program) start(place daemon.Place) error {
 	return nil
 }
 
-// maxLog is how large the resident process's log may be when it starts.
-const maxLog = 1 << 20
+// The resident process's log, in the state folder, and how large it may be when
+// one starts.
+const (
+	logName = "daemon.log"
+	maxLog  = 1 << 20
+)
 
 // log opens the resident process's log in the state folder.
 func (p *program) log() (*os.File, error) {
@@ -132,7 +136,7 @@ func (p *program) log() (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state folder: %w", err)
 	}
-	name := filepath.Join(dir, "daemon.log")
+	name := filepath.Join(dir, logName)
 	flags := os.O_CREATE | os.O_WRONLY | os.O_APPEND
 	if st, err := os.Stat(name); err == nil && st.Size() > maxLog {
 		flags |= os.O_TRUNC

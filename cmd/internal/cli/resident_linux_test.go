@@ -230,6 +230,13 @@ func TestClientKilled(t *testing.T) {
 // not listen twice.
 func TestInterrupt(t *testing.T) {
 	h := newHome(t, map[string]string{"test_a.py": hanging})
+	// Who starts it may ignore interrupts, as a script does for what it puts in
+	// the background.
+	start := h.command()
+	start.Path, start.Args = "/bin/sh", []string{"sh", "-c", `trap '' INT HUP; exec "$0" daemon start`, h.program}
+	if r := h.wait(start); r.status != 0 || !strings.Contains(r.stderr, startedLine) {
+		t.Fatalf("%+v", r)
+	}
 	cmd, gone := h.hang("test")
 	_ = cmd.Process.Signal(os.Interrupt)
 	_ = cmd.Wait()
