@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"syscall"
 	"time"
@@ -21,9 +22,9 @@ import (
 const answersIn = 5 * time.Second
 
 // Attach has the resident process do what is asked, and returns the exit
-// status and its notes. Each value of interrupts asks it to stop, the second
-// one at once.
-func Attach(p Place, r Request, interrupts <-chan os.Signal) (status int, notes string, err error) {
+// status and its notes. An interrupt asks it to stop, a second one at once;
+// they come over the channel, which has room for two.
+func Attach(p Place, r Request, interrupts chan os.Signal) (status int, notes string, err error) {
 	m := message{op: opRun, Request: r}
 	if m.inherited, err = inherited.Read(); err != nil {
 		return 0, "", &Declined{err.Error()}
@@ -32,8 +33,11 @@ func Attach(p Place, r Request, interrupts <-chan os.Signal) (status int, notes 
 	if err != nil {
 		return 0, "", err
 	}
+	// Not before the request is sent: it takes time, and until then there is
+	// nothing to stop.
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
-	defer func() { close(done); c.close() }()
+	defer func() { signal.Stop(interrupts); close(done); c.close() }()
 	go func() {
 		for _, kind := range [...]byte{interrupt, kill} {
 			select {

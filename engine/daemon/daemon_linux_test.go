@@ -27,13 +27,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // end.
 func serving(t *testing.T, idle time.Duration, h Handler) (p Place, done chan struct{}) {
 	t.Helper()
+	return servingWith(t, idle, h, func(*server) {})
+}
+
+func servingWith(t *testing.T, idle time.Duration, h Handler, set func(*server)) (p Place, done chan struct{}) {
+	t.Helper()
 	p = Place{filepath.Join(t.TempDir(), "run")}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready := make(chan error, 1)
 	done = make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = Serve(ctx, Options{Place: p, Handler: h, Idle: idle, Log: t.Logf, Ready: func(err error) { ready <- err }})
+		s := newServer(Options{Place: p, Handler: h, Idle: idle, Log: t.Logf, Ready: func(err error) { ready <- err }})
+		set(s)
+		_ = s.serveAll(ctx)
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	if err := <-ready; err != nil {
@@ -64,7 +71,7 @@ func TestCalls(t *testing.T) {
 	notes := make(chan string)
 	for _, name := range []string{"a", "b"} {
 		go func() {
-			status, text, err := Attach(p, request(name, "x y"), nil)
+			status, text, err := Attach(p, request(name, "x y"), make(chan os.Signal, 2))
 			notes <- fmt.Sprint(status, text, err)
 		}()
 	}
@@ -126,7 +133,7 @@ func TestEnds(t *testing.T) {
 	if err := unix.Dup2(int(w.Fd()), 2); err != nil {
 		t.Fatal(err)
 	}
-	status, _, err := Attach(p, request("panic"), nil)
+	status, _, err := Attach(p, request("panic"), make(chan os.Signal, 2))
 	_ = unix.Dup2(saved, 2)
 	unix.Close(saved)
 	w.Close()
@@ -139,7 +146,7 @@ func TestEnds(t *testing.T) {
 		t.Error(err)
 	}
 	<-done
-	if _, _, err := Attach(p, request(""), nil); !errors.Is(err, ErrNone) {
+	if _, _, err := Attach(p, request(""), make(chan os.Signal, 2)); !errors.Is(err, ErrNone) {
 		t.Errorf("when it has stopped: %v", err)
 	}
 }
@@ -215,7 +222,7 @@ func TestStrangers(t *testing.T) {
 		}
 		c.Close()
 	}
-	if status, _, err := Attach(p, request("a"), nil); status != 5 || err != nil {
+	if status, _, err := Attach(p, request("a"), make(chan os.Signal, 2)); status != 5 || err != nil {
 		t.Errorf("%d, %v", status, err)
 	}
 	// Another protocol is another program's.

@@ -36,7 +36,7 @@ func Now() int64 { return 0 }
 func Entered() int64 { return 0 }
 
 // Attach fails.
-func Attach(Place, Request, <-chan os.Signal) (status int, notes string, err error) {
+func Attach(Place, Request, chan os.Signal) (status int, notes string, err error) {
 	return 0, "", errPlatform
 }
 

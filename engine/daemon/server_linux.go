@@ -35,6 +35,9 @@ type server struct {
 	once      sync.Once
 	calls     sync.WaitGroup
 
+	look time.Duration // how often
+	low  func() bool   // memory is short
+
 	mu      sync.Mutex
 	engines map[string]*engine.Engine
 	idle    *time.Timer
@@ -47,10 +50,17 @@ var errBusy = errors.New("there is a resident process")
 // Serve is the resident process. It returns when it has been told to stop,
 // the context has ended, a newer program has come or nobody has called for
 // long, and all that runs has ended.
-func Serve(ctx context.Context, o Options) (err error) {
-	s := &server{Options: o, started: time.Now(), stopping: make(chan struct{}), engines: map[string]*engine.Engine{}}
+func Serve(ctx context.Context, o Options) error {
+	return newServer(o).serveAll(ctx)
+}
+
+func newServer(o Options) *server {
+	return &server{Options: o, started: time.Now(), stopping: make(chan struct{}), engines: map[string]*engine.Engine{}, look: lookEvery, low: memoryLow}
+}
+
+func (s *server) serveAll(ctx context.Context) error {
 	unlock, err := s.listen()
-	o.Ready(err)
+	s.Ready(err)
 	if err != nil {
 		return err
 	}
@@ -58,31 +68,30 @@ func Serve(ctx context.Context, o Options) (err error) {
 	defer s.stop(nil)
 	stop := context.AfterFunc(ctx, s.leave)
 	defer stop()
-	s.idle = time.AfterFunc(o.Idle, s.leave)
-	go func() {
+	s.idle = time.AfterFunc(s.Idle, s.leave)
+	s.calls.Go(func() {
 		<-s.stopping
 		s.listener.Close()
-	}()
+	})
+	s.calls.Go(s.giveBack)
 	for {
 		c, err := s.listener.AcceptUnix()
 		if err != nil {
 			select {
 			case <-s.stopping:
 			default:
-				o.Log("accepting: %v", err)
+				s.Log("accepting: %v", err)
 				s.leave()
 			}
 			break
 		}
-		s.calls.Add(1)
-		go func() {
-			defer s.calls.Done()
+		s.calls.Go(func() {
 			defer c.Close()
 			s.serve(ctx, &conn{UnixConn: c})
-		}()
+		})
 	}
 	// The next one may have the place while the last calls end here.
-	_ = os.Remove(o.Place.socket())
+	_ = os.Remove(s.Place.socket())
 	unlock()
 	s.calls.Wait()
 	s.idle.Stop()

@@ -95,7 +95,7 @@ type Pool struct {
 	kept    []*Session // that no run has; the last used is the last
 	running int        // runs that have a session, or will
 	idle    *time.Timer
-	beside  sync.WaitGroup // what ends or settles while nobody waits
+	beside  errands // what ends or settles while nobody waits
 }
 
 // base is an interpreter without a project. It ends when the pool has dropped
@@ -262,13 +262,13 @@ func (p *Pool) leave(b *base) {
 
 func (p *Pool) end(b *base) {
 	if b.process != nil {
-		p.beside.Go(b.process.end)
+		p.beside.run(b.process.end)
 	}
 }
 
 // discard closes a session that is nobody's, beside.
 func (p *Pool) discard(s *Session) {
-	p.beside.Go(func() {
+	p.beside.run(func() {
 		<-s.settled
 		s.Close()
 		p.leave(s.base)
@@ -291,7 +291,7 @@ func (p *Pool) Release(s *Session) {
 		p.discard(s)
 	}
 	p.mu.Unlock()
-	p.beside.Go(func() {
+	p.beside.run(func() {
 		defer close(s.settled)
 		n := len(s.workers)
 		s.endWorkers()
@@ -330,7 +330,7 @@ func (p *Pool) clear() {
 // them. A session that is asked for later starts anew.
 func (p *Pool) Close() {
 	p.clear()
-	p.beside.Wait()
+	p.beside.wait()
 }
 
 // Open starts an interpreter for one session and collects. When pytest ends

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/daemon"
@@ -64,11 +62,8 @@ func (p *program) attach(args []string) (status int, done bool) {
 	for i, s := range []any{p.stdin, p.stdout, p.stderr} {
 		r.Files[i] = asFile(s)
 	}
-	interrupts := make(chan os.Signal, 2)
-	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(interrupts)
 	for until := r.Asked + int64(patience); ; {
-		status, notes, err := daemon.Attach(place, r, interrupts)
+		status, notes, err := daemon.Attach(place, r, make(chan os.Signal, 2))
 		switch {
 		case err == nil && notes != "":
 			p.printNotes(notes)
