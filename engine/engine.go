@@ -35,12 +35,17 @@ type Request struct {
 	Seed      *int64                  // shuffles the modules; nil for pytest's order
 	Durations func(id string) float64 // seconds, negative where not known; nil: those of earlier runs, which no shard follows
 	Retries   int
-	Timeout   time.Duration // how long a test may take; 0 for ever
-	FlakyFail bool          // a test that passed when it ran again is a failure
-	Terminal  bool          // tests may read the caller's terminal
-	Texts     bool          // results carry what pytest prints of a failure
+	Timeout   time.Duration   // how long a test may take; 0 for ever
+	FlakyFail bool            // a test that passed when it ran again is a failure
+	Terminal  bool            // tests may read the caller's terminal
+	Texts     bool            // results carry what pytest prints of a failure
+	Kill      <-chan struct{} // closed when a cancelled run is to end at once
 
 	Stdin, Stdout, Stderr *os.File // nil: /dev/null
+
+	// Synced, when not nil, is called when all is collected, or what was has been
+	// found to be as it was.
+	Synced func()
 }
 
 // NoPytestError says that the interpreter has no pytest.
@@ -91,6 +96,9 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		return 3, err
 	}
 	defer e.close(session)
+	if r.Synced != nil {
+		r.Synced()
+	}
 	if status, ended := session.Ended(); ended {
 		return status, nil
 	}

@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"slices"
 	"sync"
@@ -23,13 +22,16 @@ type Session struct {
 	info     reply
 
 	// of a session of a Pool
-	keep bool
-	key  string
-	made time.Time
-	head *os.File                 // what pytest printed while it collected
-	seen map[string]file.Identity // what was read meanwhile
-	racy string                   // a file that changed meanwhile
-	used bool                     // a run has had it before
+	keep    bool
+	key     string
+	base    *base
+	made    time.Time
+	settled chan struct{}            // closed when the workers of the last run have ended
+	head    *heads                   // what pytest printed while it collected
+	vars    []string                 // the environment of the run
+	seen    map[string]file.Identity // what was read meanwhile
+	racy    string                   // a file that changed meanwhile
+	used    bool                     // a run has had it before
 	// forks that wait for the next run: 2 ms less for each, and with their pages
 	// touched 59 instead of 73 µs in a worker for a test of the 193
 	spares []*process
@@ -67,17 +69,19 @@ func (p *Session) collect(ctx context.Context) (err error) {
 	}
 	var files []*os.File
 	began := time.Now()
+	p.vars = s.Env
 	if p.keep {
-		message["keep"] = true
-		if p.head, err = memory("dx-head", 0); err != nil {
+		message["keep"], message["environ"] = true, renewal(p.base.vars, s.Env)
+		if p.head, err = newHeads(s.Stdout, s.Stderr); err != nil {
 			return err
 		}
+		defer p.head.finish()
 		null, err := os.Open(os.DevNull)
 		if err != nil {
 			return err
 		}
 		defer null.Close()
-		files = []*os.File{null, p.head, p.head}
+		files = []*os.File{null, p.head.out.file, p.head.err.file}
 	}
 	if err := p.process.stage.send(message, files...); err != nil {
 		return err
@@ -87,31 +91,34 @@ func (p *Session) collect(ctx context.Context) (err error) {
 	}
 	if p.keep {
 		p.seen, p.racy = identities(p.info.Files, began)
+		return p.head.tell(s.Stdout, s.Stderr, false)
 	}
-	return p.tellHead()
-}
-
-// tellHead prints what pytest printed while it collected.
-func (p *Session) tellHead() error {
-	if p.head == nil || p.settings.Stdout == nil {
-		return nil
-	}
-	_, err := io.Copy(p.settings.Stdout, io.NewSectionReader(p.head, 0, 1<<40))
-	return err
+	return nil
 }
 
 // reuse makes a kept session that of another run.
 func (p *Session) reuse(s Settings) {
 	p.used = true
 	p.chosen, p.limit = nil, 0
-	p.settings.Stdin, p.settings.Stdout, p.settings.Stderr = s.Stdin, s.Stdout, s.Stderr
-	_ = p.tellHead() // an output that cannot be written is met again by the run
+	p.settings.Stdin, p.settings.Stdout, p.settings.Stderr, p.vars = s.Stdin, s.Stdout, s.Stderr, s.Env
+	_ = p.head.tell(s.Stdout, s.Stderr, true) // an output that cannot be written is met again by the run
 }
 
 // usable is why the session cannot serve another run, "" when it can: it does
 // not share anything with another run but memory that a fork copies, and all
 // it has read is on disk as it was.
 func (p *Session) usable() string {
+	if why := p.single(); why != "" {
+		return why
+	}
+	if path, yes := changed(p.seen); yes {
+		return path + " has changed"
+	}
+	return ""
+}
+
+// single is usable without a look at the files.
+func (p *Session) single() string {
 	switch {
 	case !p.keep:
 		return "it was not made to be kept"
@@ -127,9 +134,6 @@ func (p *Session) usable() string {
 		return "it is old"
 	case !p.process.alive():
 		return "its process has ended"
-	}
-	if path, yes := changed(p.seen); yes {
-		return path + " has changed"
 	}
 	return ""
 }
@@ -192,8 +196,7 @@ func (p *Session) Inspect() Inspection {
 		Alone: p.Alone(), Kept: p.usable(),
 	}
 	if p.head != nil {
-		b, _ := io.ReadAll(io.NewSectionReader(p.head, 0, maxTail))
-		x.Output = string(b)
+		x.Output = tail(p.head.out.file)
 	}
 	return x
 }
@@ -221,7 +224,7 @@ func (p *Session) Close() {
 		p.process.end()
 	}
 	if p.head != nil {
-		p.head.Close()
+		p.head.close()
 	}
 }
 
@@ -262,7 +265,7 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 		}
 		message := map[string]any{
 			"op": "go", "run": p.runs, "first": p.first, "role": role, "slot": slot, "runners": runners, "text": p.settings.Text, "silent": p.settings.Stdout == nil,
-			"again": p.used,
+			"again": p.used, "environ": renewal(p.settings.Env, p.vars),
 		}
 		if p.chosen != nil {
 			message["chosen"] = p.chosen

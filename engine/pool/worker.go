@@ -67,6 +67,7 @@ func (w *worker) Signal(sig os.Signal) error {
 	if err != nil {
 		return err
 	}
+	defer p.Release() // a descriptor
 	return p.Signal(sig)
 }
 

@@ -88,6 +88,9 @@ type Options struct {
 	// sends an interrupt from the keyboard to all of them.
 	Terminal bool
 
+	// Kill is closed when a cancelled run is to end at once.
+	Kill <-chan struct{}
+
 	Mode, Reason, Version string // for Started
 	Divisible             bool
 }
@@ -343,6 +346,7 @@ func (d *dispatcher) loop(ctx context.Context) error {
 	var killAt <-chan time.Time
 	look := time.NewTicker(d.interval())
 	defer look.Stop()
+	var killNow <-chan struct{}
 	for d.top != nil && d.live[d.top.id] == d.top {
 		select {
 		case <-cancel:
@@ -354,16 +358,15 @@ func (d *dispatcher) loop(ctx context.Context) error {
 					_ = p.Signal(os.Interrupt)
 				}
 			}
-			killAt = time.After(grace)
+			killAt, killNow = time.After(grace), d.options.Kill
 		case now := <-look.C:
 			d.look(now)
 		case <-killAt:
 			killAt = nil
-			for _, p := range d.live {
-				if p.role != Controller {
-					_ = p.Signal(os.Kill)
-				}
-			}
+			d.killAll()
+		case <-killNow:
+			killNow = nil
+			d.killAll()
 		case s := <-d.signals:
 			if err := d.signal(ctx, s); err != nil {
 				d.status = exitInternal
@@ -407,6 +410,15 @@ func (d *dispatcher) look(now time.Time) {
 		case took > slow && !w.named:
 			w.named = true
 			d.emit(Event{Slow: &Slow{ID: d.items[i].ID, Seconds: took.Seconds()}})
+		}
+	}
+}
+
+// killAll ends those that run tests; the controller has to report.
+func (d *dispatcher) killAll() {
+	for _, p := range d.live {
+		if p.role != Controller {
+			_ = p.Signal(os.Kill)
 		}
 	}
 }

@@ -53,6 +53,12 @@ func StateFolder(dir, root string) string {
 	return filepath.Join(dir, hex.EncodeToString(d[:10]))
 }
 
+// IsState reports whether a name in a state folder is one of a root's folder.
+func IsState(name string) bool {
+	b, err := hex.DecodeString(name)
+	return err == nil && len(b) == 10
+}
+
 // key is a path relative to the root.
 func (x *index) key(path string) string {
 	if rel, ok := file.Rel(x.root, path); ok {

@@ -12,6 +12,7 @@ from .fastloop import FastLoop
 from .replay import REPLAYED, Replay
 from .reporter import Reporter, dump
 from .ring import Ring, high
+from .stage import renew
 
 _pair = struct.Struct("<II")
 
@@ -54,6 +55,7 @@ class Run:
         own_capture_files(config, fds[3:5])
         if len(fds) > 5:
             new_output(config, fds[5:8])
+        renew(message.get("environ"))
         if message.get("again"):
             as_if_new(config)
         self.ring = ring = Ring(memory, bell_in, bell_out)

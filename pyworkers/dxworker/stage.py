@@ -163,6 +163,8 @@ class Plugin:
         seen = self.recorder.stop(session.config, session.items) if self.recorder is not None else {}
         if self.keep:
             settle_garbage()
+            sys.stdout.flush()  # what was printed is printed again for a next run
+            sys.stderr.flush()
         message, fds = self.stage.stop("L1", **run.describe(), **seen)
         run.run(message, fds)
         return True
@@ -213,6 +215,17 @@ def settle_garbage():
     gc.freeze()
 
 
+def renew(variables):
+    """Sets what the environment of the run has of its own: {name: [value of the stage, value of the run]}. What the project's
+    code has set stays."""
+    for name, (before, now) in (variables or {}).items():
+        if os.environ.get(name) == before:
+            if now is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = now
+
+
 def main(control, alive):
     """Runs in the interpreter that the engine started, under its bootstrap."""
     stage = Stage(Control(socket.socket(fileno=high(control))), high(alive))
@@ -227,7 +240,10 @@ def main(control, alive):
     for target, fd in enumerate(fds):
         os.dup2(fd, target)
         os.close(fd)
+    renew(message.get("environ"))
     recorder = None
+    if message.get("keep"):
+        sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # as at the interpreter's start
     if message.get("keep") or message.get("record"):
         recorder = Recorder()
     sys.argv[:] = message["argv"]

@@ -2,11 +2,9 @@ package cli
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -166,7 +164,9 @@ func (p *program) collect(ws *workspace.Workspace, dir string, args []string, st
 	if err != nil {
 		return err
 	}
-	x, err := p.engine.Inspect(context.Background(), engine.Request{Env: env, Dir: dir, Vars: os.Environ(), Args: args, State: state, Root: cfg.Root})
+	ctx, stop := p.context()
+	defer stop()
+	x, err := p.engine.Inspect(ctx, engine.Request{Env: env, Dir: dir, Vars: p.vars, Args: args, State: state, Root: cfg.Root})
 	if err == nil && x.Ended && x.Status != exitNoTests {
 		fmt.Fprintf(p.stderr, "pytest could not collect everything (exit status %d); what it does not say is found without it\n", x.Status)
 	}

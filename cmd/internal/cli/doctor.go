@@ -1,18 +1,15 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -126,7 +123,7 @@ func (p *program) doctor(f testFlags, bundle string) error {
 
 // session collects and says how the tests would be run.
 func (p *program) session(d *page, r engine.Request) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := p.context()
 	defer stop()
 	e := &engine.Engine{}
 	defer e.Close()
@@ -150,7 +147,7 @@ func (p *program) session(d *page, r engine.Request) {
 	for _, hook := range slices.Sorted(maps.Keys(x.Hooks)) {
 		d.line("", "%s is called for each test: %s", hook, strings.Join(x.Hooks[hook], ", "))
 	}
-	d.workers(r, x)
+	p.workers(d, r, x)
 	if x.Kept == "" {
 		d.line("warm", "what is collected serves the next run, until a file it read changes")
 	} else {
@@ -163,14 +160,14 @@ func (p *program) session(d *page, r engine.Request) {
 	}
 }
 
-func (d *page) workers(r engine.Request, x pool.Inspection) {
+func (p *program) workers(d *page, r engine.Request, x pool.Inspection) {
 	switch {
 	case x.Alone != "":
 		d.line("workers", "1: %s", x.Alone)
 	case r.Workers > 1:
 		d.line("workers", "%d", r.Workers)
 	default:
-		d.line("workers", "1; -n auto would be %d", processors())
+		d.line("workers", "1; -n auto would be %d", processors(p.env))
 	}
 }
 

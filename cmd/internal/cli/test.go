@@ -2,17 +2,15 @@ package cli
 
 import (
 	"bufio"
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/joho/godotenv"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/daemon"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/plan"
@@ -65,6 +64,10 @@ Flags:
       --python PATH      the interpreter, or its virtual environment
   -r, --root DIR         run in DIR instead of the working directory
       --state-dir DIR    keep state in DIR (default: the user's cache folder)
+      --no-daemon        run here, not in the resident process (see daemon);
+                         --daemon uses it where CI is set too
+      --cold             a fresh interpreter, and no stored state is read
+      --timings          say on standard error where the time went
   -h, --help             this text
 
 Exit status: pytest's.`,
@@ -135,12 +138,16 @@ func (p *program) repeat(f testFlags) error {
 // the caller's to close.
 func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspace, err error) {
 	dir := p.dir
+	state := p.stateDir(f.stateDir)
+	if f.cold {
+		state = ""
+	}
 	if f.root != "" {
 		if dir = absolute(p.dir, f.root); !file.IsDir(dir) {
 			return r, nil, fmt.Errorf("--root %s: no such folder", f.root)
 		}
 	}
-	vars := os.Environ()
+	vars := slices.Clone(p.vars)
 	if f.profile != "" {
 		var more []string
 		if more, err = p.profile(&f, dir); err != nil {
@@ -148,7 +155,7 @@ func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspac
 		}
 		vars = append(vars, more...)
 	}
-	args, ws, err := p.selection(f, dir)
+	args, ws, err := p.selection(f, dir, state)
 	if err != nil {
 		return r, nil, err
 	}
@@ -158,14 +165,14 @@ func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspac
 		ws.Close()
 		return r, nil, err
 	}
-	r = engine.Request{Env: env, Dir: dir, Vars: vars, Args: args, State: p.stateDir(f.stateDir), FlakyFail: f.flakyFail}
+	r = engine.Request{Env: env, Dir: dir, Vars: vars, Args: args, State: state, FlakyFail: f.flakyFail}
 	if cfg != nil {
 		r.Root, r.Terminal, r.Module = cfg.Root, cfg.Interactive, cfg.Tool.Invocation == "python -m pytest"
-		if cfg.Tool.StateDir != "" && f.stateDir == "" {
+		if cfg.Tool.StateDir != "" && f.stateDir == "" && !f.cold {
 			r.State = absolute(cfg.Root, cfg.Tool.StateDir)
 		}
 	}
-	if err := f.apply(&r, cfg); err != nil {
+	if err := f.apply(&r, cfg, p.env); err != nil {
 		ws.Close()
 		return r, nil, err
 	}
@@ -191,14 +198,14 @@ func (p *program) profile(f *testFlags, dir string) (vars []string, err error) {
 }
 
 // apply puts what the flags say of the run into the request.
-func (f *testFlags) apply(r *engine.Request, cfg *config.Config) (err error) {
-	if r.Workers, r.Dist, err = f.workers(cfg); err != nil {
+func (f *testFlags) apply(r *engine.Request, cfg *config.Config, env map[string]string) (err error) {
+	if r.Workers, r.Dist, err = f.workers(cfg, env); err != nil {
 		return err
 	}
 	if r.Workers == 0 {
 		r.Workers = 1
 		if v, ok := verify.Kept(*r, Version); ok && !f.exact && v.Parallel && v.Seconds > worthwhile {
-			r.Workers = processors()
+			r.Workers = processors(env)
 		}
 	}
 	limit, more, err := f.limit(r.Env, cfg)
@@ -229,13 +236,10 @@ func (f *testFlags) apply(r *engine.Request, cfg *config.Config) (err error) {
 			return fmt.Errorf("reading env_file of [tool.dx-py]: %w", err)
 		}
 		for _, k := range slices.Sorted(maps.Keys(read)) {
-			if _, set := os.LookupEnv(k); !set { // what the shell says goes before
+			if _, set := env[k]; !set { // what the shell says goes before
 				r.Vars = append(r.Vars, k+"="+read[k])
 			}
 		}
-	}
-	if f.cold {
-		r.State = ""
 	}
 	return nil
 }
@@ -254,7 +258,7 @@ func (p *program) test(f testFlags) error {
 		}
 		return err
 	}
-	if p.engine == nil && !f.cold {
+	if p.engine == nil && p.call == nil && !f.cold {
 		p.engine = &engine.Engine{}
 		defer func() {
 			p.engine.Close()
@@ -274,12 +278,24 @@ func (p *program) test(f testFlags) error {
 }
 
 func (p *program) testOnce(f testFlags) error {
+	if f.timings {
+		p.timings = p.newTimings()
+	}
 	r, ws, err := p.request(f)
 	if err != nil {
 		return err
 	}
 	defer ws.Close()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	p.timings.mark("selection")
+	e := p.engine
+	if p.call != nil {
+		if r.Terminal {
+			return &daemon.Declined{} // it is the caller's terminal, and its process group
+		}
+		e, r.Kill = p.call.Engine(cmp.Or(r.Root, r.Dir)), p.call.Kill
+		p.call.Begin()
+	}
+	ctx, stop := p.context()
 	defer stop()
 	var known history.Durations
 	if f.durations != "" {
@@ -315,11 +331,14 @@ func (p *program) testOnce(f testFlags) error {
 	if f.durations != "" && r.Shard.N < 2 {
 		sinks = append(sinks, &took)
 	}
-	on := p.engine
 	if f.cold {
-		on = nil
+		e = nil
 	}
-	p.status, err = on.Run(ctx, r, sinks...)
+	if p.timings != nil {
+		r.Synced = func() { p.timings.mark("sync") }
+		sinks = append(sinks, p.timings)
+	}
+	p.status, err = e.Run(ctx, r, sinks...)
 	if lines != nil && err == nil {
 		err = lines.Err
 	}
@@ -327,6 +346,10 @@ func (p *program) testOnce(f testFlags) error {
 		err = known.Save(absolute(p.dir, f.durations), took)
 	}
 	p.footer(&footer, r.Stdout)
+	p.timings.mark("render")
+	if p.call == nil {
+		p.timings.print(p.stderr)
+	}
 	var none *engine.NoPytestError
 	if err != nil && !errors.As(err, &none) && !errors.Is(err, pyenv.ErrNone) {
 		fmt.Fprintf(p.stderr, "error: %v\n", err)
@@ -383,10 +406,10 @@ func (p *program) footer(f *report.Footer, out *os.File) {
 
 // selection turns WHERE into pytest's arguments: lines and patterns into the
 // ids of the tests that are found there.
-func (p *program) selection(f testFlags, dir string) ([]string, *workspace.Workspace, error) {
+func (p *program) selection(f testFlags, dir, state string) ([]string, *workspace.Workspace, error) {
 	open := func(args []string) *workspace.Workspace {
 		return workspace.New(workspace.Settings{
-			Dir: dir, Args: args, Python: p.python(f.python), Env: p.env, StateDir: p.stateDir(f.stateDir),
+			Dir: dir, Args: args, Python: p.python(f.python), Env: p.env, StateDir: state,
 		})
 	}
 	at, _, err := config.Positional(f.rest)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -23,11 +22,12 @@ type testFlags struct {
 	shard, durations, seed                  string
 	timeout, retries, reruns, stress, junit string
 
-	flakyFail, cold, spread, ci bool
-	help                        bool
-	repeat                      bool     // hidden: each line of standard input is a run's further arguments
-	exact                       bool     // rest is pytest's whole command line: no WHERE of ours in it
-	rest                        []string // for pytest
+	flakyFail, cold, spread, ci, timings bool
+	attach                               bool // --daemon, --no-daemon: attach has read them
+	help                                 bool
+	repeat                               bool     // hidden: each line of standard input is a run's further arguments
+	exact                                bool     // rest is pytest's whole command line: no WHERE of ours in it
+	rest                                 []string // for pytest
 }
 
 // parallelValues are pytest-xdist's options, which are ours to do.
@@ -60,7 +60,7 @@ func parseTestFlags(dir string, args []string) (f testFlags, err error) {
 		values[name] = to
 	}
 	f.rest, err = take(args, values, map[string]*bool{
-		"--fail-on-flaky": &f.flakyFail, "--cold": &f.cold, "--ci": &f.ci, "-d": &f.spread, "--repeat-stdin": &f.repeat,
+		"--fail-on-flaky": &f.flakyFail, "--cold": &f.cold, "--ci": &f.ci, "-d": &f.spread, "--timings": &f.timings, "--daemon": &f.attach, "--no-daemon": &f.attach, "--repeat-stdin": &f.repeat,
 	})
 	if err == nil && !slices.Contains([]string{"text", "jsonl"}, f.format) {
 		err = fmt.Errorf("--format %s: there are text and jsonl", f.format)
@@ -139,7 +139,7 @@ func number(flag, value string) (int, error) {
 // workers is the number of workers, and how tests are given to them: what the
 // flags say, else [tool.dx-py], else addopts and PYTEST_ADDOPTS. 0 is that
 // none of them says a number.
-func (f *testFlags) workers(cfg *config.Config) (n int, dist plan.Dist, err error) {
+func (f *testFlags) workers(cfg *config.Config, env map[string]string) (n int, dist plan.Dist, err error) {
 	var theirs config.Parallel
 	tool := ""
 	if cfg != nil {
@@ -163,7 +163,7 @@ func (f *testFlags) workers(cfg *config.Config) (n int, dist plan.Dist, err erro
 	}
 	switch w := said(f.parallel.Workers, tool, theirs.Workers); {
 	case w == "auto" || w == "logical":
-		if n = processors(); said(f.parallel.Max, theirs.Max) != "" {
+		if n = processors(env); said(f.parallel.Max, theirs.Max) != "" {
 			limit, err := number("--maxprocesses", said(f.parallel.Max, theirs.Max))
 			if err != nil {
 				return 0, "", err
@@ -191,8 +191,8 @@ func (f *testFlags) workers(cfg *config.Config) (n int, dist plan.Dist, err erro
 }
 
 // processors is what auto means; the variable is pytest-xdist's.
-func processors() int {
-	if n, err := strconv.Atoi(os.Getenv("PYTEST_XDIST_AUTO_NUM_WORKERS")); err == nil && n > 0 {
+func processors(env map[string]string) int {
+	if n, err := strconv.Atoi(env["PYTEST_XDIST_AUTO_NUM_WORKERS"]); err == nil && n > 0 {
 		return n
 	}
 	return runtime.NumCPU()

@@ -1,13 +1,9 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -59,7 +55,7 @@ func (p *program) verify(f testFlags) error {
 		workers = max(2, workers)
 	}
 	defer ws.Close()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := p.context()
 	defer stop()
 	rep, err := verify.Verify(ctx, r, workers, func(name string, seconds float64) {
 		fmt.Fprintf(p.stderr, "running %s ...", name)
