@@ -20,8 +20,9 @@ type Request struct {
 	Env   *pyenv.Env
 	Dir   string   // working directory
 	Vars  []string // environment, KEY=VALUE
-	Args  []string // pytest's arguments
+	Args  []string // pytest's arguments, or unittest's where there is no pytest
 	State string   // folder for state, "" for none
+	Root  string   // of the ids where there is no pytest, which knows its own; "" for Dir
 
 	Module   bool // as python -m pytest, with the working directory on sys.path
 	Workers  int  // processes that run tests; 0 is 1
@@ -32,21 +33,26 @@ type Request struct {
 	Stdin, Stdout, Stderr *os.File // nil: /dev/null
 }
 
-// NoPytestError says that the interpreter has no pytest.
-type NoPytestError struct{ Python string }
+// NoPytestError says that the interpreter has no pytest, and an option that is
+// pytest's, "" where nothing can do without.
+type NoPytestError struct{ Python, Option string }
 
 func (e *NoPytestError) Error() string {
-	return fmt.Sprintf("%s has no pytest; install it with: %s -m pip install pytest", e.Python, e.Python)
+	s := fmt.Sprintf("%s has no pytest; install it with: %s -m pip install pytest", e.Python, e.Python)
+	if e.Option != "" {
+		s = fmt.Sprintf("%s is no option of unittest's, and %s", e.Option, s)
+	}
+	return s
 }
 
-// Check says why nothing can be run: there is no interpreter, or it has no
+// Check says why pytest cannot be run: there is no interpreter, or it has no
 // pytest.
 func (r *Request) Check() error {
 	switch {
 	case r.Env.Python == "":
 		return pyenv.ErrNone
 	case !r.Env.HasPytest:
-		return &NoPytestError{r.Env.Python}
+		return &NoPytestError{Python: r.Env.Python}
 	}
 	return nil
 }
@@ -60,21 +66,28 @@ func (e *Engine) Close() { e.pool.Close() }
 
 // Run runs the tests that pytest would run for the request's arguments and
 // returns pytest's exit status. What pytest prints goes to the request's
-// files, results go to the sinks.
+// files, results go to the sinks. Where the interpreter has no pytest, all that
+// is unittest's.
 //
 // A nil Engine starts an interpreter for the run; another one has pytest
 // imported, and what was collected for the last run where nothing of it has
 // changed.
 func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status int, err error) {
-	if err := r.Check(); err != nil {
-		return 4, err
+	if r.Env.Python == "" {
+		return 4, pyenv.ErrNone
 	}
 	bin := filepath.Dir(r.Env.Python)
 	s := pool.Settings{
 		Python: r.Env.Python, Sites: r.Env.Sites, Dir: r.Dir, Env: r.Vars, Args: r.PytestArgs(), Script: filepath.Join(bin, "pytest"), Path0: bin,
 		CacheDir: r.State, Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
 	}
-	if r.Module {
+	if !r.Env.HasPytest {
+		if s.Unittest, err = r.unittest(); err != nil {
+			return 4, err
+		}
+		s.Script = r.Env.Python
+	}
+	if r.Module || s.Unittest != nil {
 		s.Path0 = r.Dir
 	}
 	session, err := e.open(ctx, s)
@@ -87,6 +100,9 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	}
 	o := session.Options()
 	o.Version, o.Dist, o.Terminal = r.Env.Pytest.String(), r.Dist, r.Terminal
+	if s.Unittest != nil {
+		o.Version, o.Dist = r.Env.Version.String(), run.LoadGroup // a class's tests are a group
+	}
 	if r.Workers > 1 {
 		if why := session.Alone(); why != "" {
 			o.Reason = "one worker: " + why

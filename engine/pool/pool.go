@@ -34,6 +34,8 @@ type Settings struct {
 	Stdin          *os.File // nil: /dev/null
 	Stdout, Stderr *os.File // nil: /dev/null
 	Text           bool     // reports carry their text
+
+	Unittest *Unittest // for a session without pytest; nil for pytest's
 }
 
 // compiled is the file for the compiled modules of this binary's workers.
@@ -49,7 +51,7 @@ func (s *Settings) compiled() string {
 // a session does.
 func (s *Settings) interpreterKey() string {
 	var b strings.Builder
-	fmt.Fprintln(&b, s.Python)
+	fmt.Fprintln(&b, s.Python, s.runs())
 	for _, dir := range s.Sites {
 		id, ok := file.StatAny(dir)
 		fmt.Fprintln(&b, dir, ok, id)

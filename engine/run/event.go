@@ -15,7 +15,7 @@ type Event struct {
 type Started struct {
 	Tests, Workers int
 	Mode, Reason   string
-	Version        string // of pytest
+	Version        string // of pytest; of Python where unittest runs the tests
 }
 
 // Warning is a warning that pytest recorded while tests ran.

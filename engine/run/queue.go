@@ -28,6 +28,7 @@ type batch struct {
 type queue struct {
 	slots [][]batch
 	left  int
+	whole bool // batches must not be split
 }
 
 // lookahead is how many items a worker holds beside the one it runs and the
@@ -38,7 +39,7 @@ const lookahead = 64
 // newQueue cuts the items at modules and gives each slot a contiguous part.
 func newQueue(items []Item, slots int, dist Dist) *queue {
 	batches := cut(items, dist)
-	q := &queue{slots: make([][]batch, slots), left: len(items)}
+	q := &queue{slots: make([][]batch, slots), left: len(items), whole: dist == LoadScope || dist == LoadFile || dist == LoadGroup}
 	slot, given := 0, 0
 	for _, b := range batches {
 		// the slot whose share this batch's middle is in
@@ -161,11 +162,12 @@ func size(bs []batch) (n int) {
 	return n
 }
 
-// putBack gives back what a dead worker had not run.
+// putBack gives back what a dead worker had not run: what had to stay together
+// is the rest of a batch, and those behind it.
 func (q *queue) putBack(slot int, items []int) {
 	if len(items) == 0 {
 		return
 	}
-	q.slots[slot] = append([]batch{{items: items}}, q.slots[slot]...)
+	q.slots[slot] = append([]batch{{items: items, whole: q.whole}}, q.slots[slot]...)
 	q.left += len(items)
 }

@@ -54,7 +54,7 @@ func (t *test) add(r report) {
 			name = *r.Subtest.Message
 		}
 		t.result.Subtests = append(t.result.Subtests, pytest.Subtest{Message: name, Kwargs: r.Subtest.Kwargs, Outcome: o, Text: r.Text})
-		if o != pytest.Failed {
+		if !o.Bad() {
 			return
 		}
 	}
@@ -107,7 +107,7 @@ func (d *dispatcher) hear(p *process, s Signal) {
 			return
 		}
 		d.tests[s.Item].add(r)
-		if r.Outcome == "failed" && r.WasXFail == nil {
+		if r.outcome().Bad() {
 			d.failures++
 			if d.options.MaxFail > 0 && d.failures >= d.options.MaxFail && d.options.Workers > 1 {
 				d.halt(fmt.Sprintf("stopping after %d failures", d.failures))

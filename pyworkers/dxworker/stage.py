@@ -210,9 +210,24 @@ def settle_garbage():
     gc.freeze()
 
 
-def main(control, alive):
-    """Runs in the interpreter that the engine started, under its bootstrap."""
+def enter(message, fds):
+    """Makes this process that of a project: its output, arguments, folder and the first place where it looks for modules."""
+    for target, fd in enumerate(fds):
+        os.dup2(fd, target)
+        os.close(fd)
+    sys.argv[:] = message["argv"]
+    os.chdir(message["dir"])
+    if message.get("path0"):
+        sys.path.insert(0, message["path0"])
+
+
+def main(control, alive, plain):
+    """Runs in the interpreter that the engine started, under its bootstrap. plain: there is no pytest."""
     stage = Stage(Control(socket.socket(fileno=high(control))), high(alive))
+    if plain:
+        from . import unittests
+        sys.meta_path.remove(finder)
+        unittests.main(stage, enter, finish)
     try:
         import pytest
     except ImportError as e:
@@ -221,16 +236,10 @@ def main(control, alive):
     from . import roles
     sys.meta_path.remove(finder)
     message, fds = stage.stop("L0")
-    for target, fd in enumerate(fds):
-        os.dup2(fd, target)
-        os.close(fd)
     recorder = None
     if message.get("keep"):
         recorder = Recorder()
-    sys.argv[:] = message["argv"]
-    os.chdir(message["dir"])
-    if message.get("path0"):
-        sys.path.insert(0, message["path0"])
+    enter(message, fds)
     plugin = Plugin(stage, recorder)
     plugin.install()
     status = int(pytest.main(message["args"], plugins=[plugin]))

@@ -219,9 +219,13 @@ func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspac
 		ws.Close()
 		return r, nil, err
 	}
-	return engine.Request{
+	r = engine.Request{
 		Env: env, Dir: dir, Vars: os.Environ(), Args: args, State: p.stateDir(f.stateDir), Terminal: cfg != nil && cfg.Interactive,
-	}, ws, nil
+	}
+	if cfg != nil {
+		r.Root = cfg.Root
+	}
+	return r, ws, nil
 }
 
 func (p *program) test(f testFlags) error {
@@ -234,6 +238,11 @@ func (p *program) test(f testFlags) error {
 		return err
 	}
 	defer ws.Close()
+	if f.exact {
+		if err := r.Check(); err != nil {
+			return err // the command line is pytest's
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	r.Workers, r.Dist, r.Stderr = workers, run.Dist(f.dist), asFile(p.stderr)
@@ -287,6 +296,13 @@ func (p *program) selection(f testFlags, dir string) ([]string, *workspace.Works
 	if len(w.lines) == 0 && len(w.globs) == 0 {
 		return f.rest, open(f.rest), nil
 	}
+	if len(w.lines) == 0 && slices.ContainsFunc(w.globs, func(g string) bool { return isModule(dir, g) }) {
+		ws := open(w.args)
+		if _, env, _ := ws.Apply(workspace.Update{}).Configure(); env != nil && !env.HasPytest {
+			return f.rest, ws, nil // names of unittest's
+		}
+		ws.Close()
+	}
 	args := slices.Clone(f.rest)
 	for k := len(at) - 1; k >= 0; k-- {
 		args = slices.Delete(args, at[k], at[k]+1)
@@ -303,6 +319,14 @@ func (p *program) selection(f testFlags, dir string) ([]string, *workspace.Works
 		return nil, nil, err
 	}
 	return append(args, idsFor(items)...), ws, nil
+}
+
+// isModule reports whether a word is what python -m unittest takes: a dotted
+// name that begins with a module in the folder, or the word discover.
+func isModule(dir, word string) bool {
+	first, _, _ := strings.Cut(word, ".")
+	path := absolute(dir, first)
+	return word == "discover" || file.IsDir(path) || file.IsRegular(path+".py")
 }
 
 // idsFor names items for pytest, a function once for all of its cases that are
