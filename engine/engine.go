@@ -5,11 +5,11 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 
+	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/pool"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/run"
@@ -35,14 +35,16 @@ type Request struct {
 
 // NoPytestError says that the interpreter has no pytest, and an option that is
 // pytest's, "" where nothing can do without.
-type NoPytestError struct{ Python, Option string }
+type NoPytestError struct {
+	Env    *pyenv.Env
+	Option string
+}
 
 func (e *NoPytestError) Error() string {
-	s := fmt.Sprintf("%s has no pytest; install it with: %s -m pip install pytest", e.Python, e.Python)
 	if e.Option != "" {
-		s = fmt.Sprintf("%s is no option of unittest's, and %s", e.Option, s)
+		return e.Option + " is no option of unittest's, and " + e.Env.NoPytest()
 	}
-	return s
+	return e.Env.NoPytest()
 }
 
 // Check says why pytest cannot be run: there is no interpreter, or it has no
@@ -52,7 +54,7 @@ func (r *Request) Check() error {
 	case r.Env.Python == "":
 		return pyenv.ErrNone
 	case !r.Env.HasPytest:
-		return &NoPytestError{Python: r.Env.Python}
+		return &NoPytestError{Env: r.Env}
 	}
 	return nil
 }
@@ -81,7 +83,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		Python: r.Env.Python, Sites: r.Env.Sites, Dir: r.Dir, Env: r.Vars, Args: r.PytestArgs(), Script: filepath.Join(bin, "pytest"), Path0: bin,
 		CacheDir: r.State, Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
 	}
-	if !r.Env.HasPytest {
+	if discover.Unittest(r.Env) {
 		if s.Unittest, err = r.unittest(); err != nil {
 			return 4, err
 		}

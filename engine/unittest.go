@@ -106,7 +106,7 @@ func (r *Request) value(u *pool.Unittest, name, value string) error {
 		u.Start = value
 	case "-p", "--pattern":
 		if strings.HasPrefix(value, "no:") {
-			return &NoPytestError{r.Env.Python, name + " " + value}
+			return &NoPytestError{r.Env, name + " " + value}
 		}
 		u.Pattern = value
 	case "-t", "--top-level-directory":
@@ -122,7 +122,7 @@ func (r *Request) value(u *pool.Unittest, name, value string) error {
 			return fmt.Errorf("--durations: unittest has it since Python 3.12, and %s is of %d.%d", r.Env.Python, r.Env.Version.Major, r.Env.Version.Minor)
 		}
 	default:
-		return &NoPytestError{r.Env.Python, name}
+		return &NoPytestError{r.Env, name}
 	}
 	return nil
 }

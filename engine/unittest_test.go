@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/run"
+	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
 
 // unittestPythons are the releases that unittest is compared on: before 3.11
@@ -198,6 +200,38 @@ func TestUnittestEvents(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestUnittestDiscovered compares the static listing with what unittest's
+// loader finds: ids, lines and order.
+func TestUnittestDiscovered(t *testing.T) {
+	python := enginetest.Bare(t)
+	dir := project(t, "unittests")
+	for _, args := range [][]string{nil, {"tests"}, {"loose", "tests/test_fixtures.py::Second"}, {"-k", "*.test_a"}} {
+		ws := workspace.New(workspace.Settings{Dir: dir, Args: args, Python: python, Env: map[string]string{}})
+		defer ws.Close()
+		suite, err := ws.Apply(workspace.Update{}).Suite()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want, got []string
+		for _, it := range suite.Items {
+			if it.Exact() {
+				got = append(got, fmt.Sprintf("%s %d", it.ID, it.Line))
+			}
+		}
+		r, _, _ := unittests(t, python, dir, args...)
+		res, _ := runTests(t, r)
+		for _, id := range res.order {
+			// load_tests and imports that fail decide when they run
+			if strings.Contains(id, "::") && !strings.HasPrefix(id, "tests/test_load.py") {
+				want = append(want, fmt.Sprintf("%s %d", id, res.tests[id].Line))
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" || len(want) == 0 {
+			t.Errorf("%v: unittest (-), listed (+):\n%s", args, diff)
+		}
+	}
 }
 
 const crashing = `

@@ -49,6 +49,11 @@ type Input struct {
 	Env    map[string]string // VIRTUAL_ENV, PATH, PYTHONPATH, PYENV_*, HOME
 }
 
+// NoPytest says that there is no pytest, and what to do.
+func (e *Env) NoPytest() string {
+	return fmt.Sprintf("%s has no pytest; install it with: %s -m pip install pytest", e.Python, e.Python)
+}
+
 // ErrNone says that there is no usable interpreter; the message lists what was
 // tried.
 var ErrNone = errors.New("no Python 3.8 or newer found")
@@ -86,6 +91,7 @@ func Find(in Input) (*Env, error) {
 		if err := e.load(c, in); err == nil {
 			return e, nil
 		}
+		e.Python, e.Version = "", pytest.Version{}
 	}
 	return e, nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
@@ -268,12 +269,35 @@ func (p *program) test(f testFlags) error {
 		}
 		fmt.Fprintf(p.stdout, "%s · %s%s\n", dim, line, reset)
 	}
+	if err == nil && f.format == "text" && discover.Unittest(r.Env) {
+		p.needPytest(ws, r.Env)
+	}
 	var none *engine.NoPytestError
 	if err != nil && !errors.As(err, &none) && !errors.Is(err, pyenv.ErrNone) {
 		fmt.Fprintf(p.stderr, "error: %v\n", err)
 		err = nil
 	}
 	return err
+}
+
+// needPytest says which files hold tests that unittest has not run.
+func (p *program) needPytest(ws *workspace.Workspace, env *pyenv.Env) {
+	suite, err := ws.Apply(workspace.Update{}).Suite()
+	if err != nil {
+		return // said by the run
+	}
+	var files []string
+	for _, x := range suite.Problems {
+		if strings.HasSuffix(x.Message, env.NoPytest()) {
+			files = append(files, relative(p.dir, x.Path))
+		}
+	}
+	switch n := len(files); {
+	case n == 1:
+		fmt.Fprintf(p.stderr, "%s has tests that need pytest: %s\n", files[0], env.NoPytest())
+	case n > 1:
+		fmt.Fprintf(p.stderr, "%s and %d more have tests that need pytest: %s\n", files[0], n-1, env.NoPytest())
+	}
 }
 
 // selection turns WHERE into pytest's arguments: lines and patterns into the
