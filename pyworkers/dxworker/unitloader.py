@@ -106,6 +106,7 @@ class Tests:
 
     def __init__(self, options):
         self.root, self.real = options["root"], os.path.realpath(options["root"])
+        self.short = {}  # paths from the root
         self.items, self.nodes, self.node_of, self.places = [], [], [], {}
         self.loader = loader = Loader()
         patterns = options["patterns"]
@@ -193,16 +194,18 @@ class Tests:
         item.id = "::".join([self.relative(path)] + names)
         item.path, item.line = self.relative(path), line
         if function is not None:
-            code = getattr(inspect.unwrap(function), "__code__", None)
+            code = getattr(inspect.unwrap(function) if hasattr(function, "__wrapped__") else function, "__code__", None)
             if code is not None:
                 item.path, item.line = self.relative(code.co_filename), code.co_firstlineno
         return item
 
     def relative(self, path):
-        path = os.path.abspath(path)
-        if not path.startswith(self.root + os.sep) and path.startswith(self.real + os.sep):
-            return os.path.relpath(path, self.real)
-        return os.path.relpath(path, self.root)
+        known = self.short.get(path)
+        if known is None:
+            full = os.path.abspath(path)
+            root = self.real if full.startswith(self.real + os.sep) else self.root
+            known = self.short[path] = os.path.relpath(full, root)
+        return known
 
     def groups(self):
         """Names what has to stay together: a class; a module that is set up or torn down; a suite of a class of its own."""

@@ -157,6 +157,8 @@ def main(stage, enter, finish):
         traceback.print_exc()
         status = 1
     run = Runner.run_of
+    if run is not None and run.interrupted:
+        print("KeyboardInterrupt", file=sys.stderr)
     try:
         finish()
         if run is None:
