@@ -46,7 +46,8 @@ outcomes, same output, same exit status.
 
 WHERE is a file or folder, a node id, PATH:LINE for the test there, or a
 pattern with * and ? for the names of functions and classes or for whole ids.
-Every option that is not listed below is pytest's.
+Every option that is not listed below is pytest's. Where there is no pytest,
+unittest runs the tests, with its own options.
 
 Flags:
   -n N                   run on N workers; auto is one for each processor
