@@ -266,7 +266,7 @@ func (e *Env) site(dir string) {
 		switch {
 		case strings.HasSuffix(d.Name, ".pth"):
 			e.pth(dir, d.Name)
-		case strings.HasSuffix(d.Name, ".dist-info"):
+		case strings.HasSuffix(d.Name, ".dist-info"), strings.HasSuffix(d.Name, ".egg-info"): // Debian installs the second
 			e.dist(dir, d.Name)
 		case strings.HasSuffix(d.Name, ".egg-link"):
 			if b, err := os.ReadFile(filepath.Join(dir, d.Name)); err == nil {
@@ -282,7 +282,7 @@ func normalize(name string) string {
 }
 
 func (e *Env) dist(dir, info string) {
-	name, version, _ := strings.Cut(strings.TrimSuffix(info, ".dist-info"), "-")
+	name, version, _ := strings.Cut(strings.TrimSuffix(strings.TrimSuffix(info, ".dist-info"), ".egg-info"), "-")
 	name = normalize(name)
 	if _, dup := e.Dists[name]; dup {
 		return

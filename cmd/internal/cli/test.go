@@ -257,6 +257,9 @@ func (p *program) test(f testFlags) error {
 		sinks, r.Texts, r.Terminal = append(sinks, lines), true, false
 	default:
 		r.Stdout, r.Stdin = asFile(p.stdout), asFile(p.stdin)
+		if discover.Unittest(r.Env) && workers <= 1 && isTerminal(r.Stdin) {
+			r.Terminal = true // unittest captures nothing: breakpoint() works
+		}
 		sinks = append(sinks, &footer)
 	}
 	p.status, err = p.engine.Run(ctx, r, sinks...)
