@@ -86,3 +86,18 @@ func TestCut(t *testing.T) {
 		}
 	}
 }
+
+// TestPutBackStaysTogether gives back a part of a group, when its worker has
+// died in it: the rest goes to one worker.
+func TestPutBackStaysTogether(t *testing.T) {
+	items := make([]Item, 3*lookahead)
+	for i := range items {
+		items[i] = Item{ID: fmt.Sprint(i), Path: "a.py", Group: "g"}
+	}
+	q := newQueue(items, 2, LoadGroup)
+	all := q.take(0, 0)
+	q.putBack(0, all[10:])
+	if got := q.take(1, 0); !slices.Equal(got, all[10:]) || !q.empty() {
+		t.Errorf("%d of %d items, and %d are left", len(got), len(all)-10, q.left)
+	}
+}
