@@ -461,7 +461,8 @@ func (d *dispatcher) signal(ctx context.Context, s Signal) error {
 func (d *dispatcher) gone(ctx context.Context, p *process, s Signal) error {
 	delete(d.live, p.id)
 	d.lost = true
-	crashed := d.died(p, s)
+	// one that we have killed was cancelled
+	crashed := (ctx.Err() == nil || s.Killed != "SIGKILL") && d.died(p, s)
 	switch {
 	case p.role == Controller:
 		return fmt.Errorf("the process that reports ended: %s", s.how())
