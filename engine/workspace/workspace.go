@@ -11,6 +11,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/graph"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 )
@@ -102,6 +103,12 @@ type Snapshot struct {
 	stats Stats
 	views sync.Map // path -> *viewOnce
 	key   string   // under which the Suite is remembered
+
+	graphing sync.Once
+	graph    *graph.Graph
+	graphErr error
+	listed   map[string]*listing // the folders that the Suite was made from
+	lookNs   int64               // when they were listed
 }
 
 // Stats says what a Snapshot cost.
@@ -229,6 +236,7 @@ func (s *Snapshot) discover(stateDir string, began time.Time) (ok bool) {
 			}()
 			ix.save()
 			saving.Wait()
+			s.listed, s.lookNs = fs.dirs, fs.lookNs
 		}
 	}()
 	return !ix.broken.Load()

@@ -144,7 +144,8 @@ func (p *program) root(name string) *cobra.Command {
 		SilenceUsage:  true,
 		Version:       Version,
 	}
-	root.AddCommand(p.testCommand(use), p.pytestCommand(), p.discoverCommand(use), p.verifyCommand(use))
+	root.AddCommand(p.testCommand(use), p.pytestCommand(), p.discoverCommand(use), p.verifyCommand(use),
+		p.affectedCommand(use), p.explainCommand(use), p.graphCommand(use))
 	return root
 }
 
