@@ -163,11 +163,16 @@ func (b *builder) asRoot(n *node, root bool) *node {
 
 // finish reads what was named, then says what all tests depend on.
 func (b *builder) finish() {
-	b.drain()
-	for range 2 { // what the session needs may need more, which may be the session's
-		b.session()
-		b.drain()
+	for _, p := range b.g.project {
+		if strings.HasSuffix(p, "/conftest.py") { // pytest loads those of folders without tests too
+			if id := b.path(p); b.g.files[id] == nil {
+				b.queue = append(b.queue, id)
+			}
+		}
 	}
+	b.drain()
+	b.session()
+	b.drain()
 }
 
 func (b *builder) drain() {
@@ -185,6 +190,10 @@ func (b *builder) load(id int32) {
 	p := b.g.paths.name(id)
 	old := b.g.files[id]
 	n := &node{root: old != nil && old.root}
+	if !b.exists(p) {
+		b.set(id, n)
+		return
+	}
 	r := refs{b: b, n: n, seen: map[int32]int{}}
 	if n.root {
 		r.implicit(p)
@@ -299,10 +308,7 @@ func (b *builder) session() {
 		if n == nil || !n.global {
 			continue
 		}
-		p := g.paths.name(int32(id))
-		if n.root {
-			add(int32(id), Conftest)
-		} else if k, ok := g.keys.get(exactKey(p)); ok && int(k) < len(g.users) && len(g.users[k]) > 0 && filepath.Base(p) == "conftest.py" {
+		if p := g.paths.name(int32(id)); n.root || strings.HasSuffix(p, "/conftest.py") {
 			add(int32(id), Conftest)
 		}
 	}

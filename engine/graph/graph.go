@@ -12,8 +12,10 @@
 package graph
 
 import (
+	"cmp"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/dx-py/dx-py-ls/engine/config"
@@ -51,6 +53,7 @@ type Edge struct {
 	From, To string
 	Kind     Kind
 	Line     uint32 // of From, from 1; 0 where no line says so
+	Tests    bool   // of an Opaque edge to a folder: files with tests are meant too
 }
 
 // Source gives modules and directories, as discover.Source does.
@@ -101,8 +104,8 @@ type Graph struct {
 	project  []string // all Python files of the project, sorted
 	scopes   map[area][]use
 
-	live    sync.Once
-	reached []int32 // nodes that roots reach, in breadth-first order
+	once    sync.Once
+	live    []bool // by path: reached by a root
 	scratch *sync.Pool
 }
 
@@ -209,7 +212,7 @@ func (g *Graph) IsRoot(path string) bool {
 }
 
 // LooksFor reports whether some file would depend on a path if it were there.
-func (g *Graph) LooksFor(path string) bool { return len(g.lookingFor(path)) > 0 }
+func (g *Graph) LooksFor(path string) bool { return len(g.lookingFor(path, []string{path})) > 0 }
 
 func (g *Graph) node(id int32) *node {
 	if int(id) >= len(g.files) {
@@ -218,32 +221,33 @@ func (g *Graph) node(id int32) *node {
 	return g.files[id]
 }
 
-func (g *Graph) isLive(id int32) bool {
-	_, ok := slices.BinarySearch(g.liveFiles(), id)
-	return ok
-}
+func (g *Graph) isLive(id int32) bool { return int(id) < len(g.files) && g.liveFiles()[id] }
 
-// liveFiles returns the files that roots reach, by number. What an edit cut
-// off stays in memory until the next Build, but not here.
-func (g *Graph) liveFiles() []int32 {
-	g.live.Do(func() {
+// liveFiles says of each path whether roots reach it. What an edit cut off
+// stays in memory until the next Build, but nobody sees it.
+func (g *Graph) liveFiles() []bool {
+	g.once.Do(func() {
 		s := g.newSearch()
 		defer g.scratch.Put(s)
 		for _, r := range g.roots {
-			s.start(r)
+			s.visit(r)
 		}
 		s.forward(g, nil)
-		g.reached = slices.Clone(s.queue)
-		slices.Sort(g.reached)
+		g.live = make([]bool, len(g.files))
+		for _, id := range s.queue {
+			g.live[id] = true
+		}
 	})
-	return g.reached
+	return g.live
 }
 
 // Files iterates over the files of the graph, sorted.
 func (g *Graph) Files() iter.Seq[string] {
 	var names []string
-	for _, id := range g.liveFiles() {
-		names = append(names, g.paths.name(id))
+	for id, live := range g.liveFiles() {
+		if live {
+			names = append(names, g.paths.name(int32(id)))
+		}
 	}
 	slices.Sort(names)
 	return slices.Values(names)
@@ -265,14 +269,16 @@ func (g *Graph) Edges(path string) []Edge {
 		for i, t := range l.targets {
 			if !seen[t] && t != id {
 				seen[t] = r.kind != TypeChecking
-				out = append(out, Edge{path, g.paths.name(t), l.kind(i, r.kind), r.line})
+				out = append(out, Edge{From: path, To: g.paths.name(t), Kind: l.kind(i, r.kind), Line: r.line})
 			}
 		}
 	}
 	for _, o := range n.opaque {
-		out = append(out, Edge{path, o.dir, Opaque, o.line})
+		out = append(out, Edge{path, o.dir, Opaque, o.line, !o.code})
 	}
-	slices.SortStableFunc(out, func(a, b Edge) int { return int(a.Line) - int(b.Line) })
+	slices.SortStableFunc(out, func(a, b Edge) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Kind, b.Kind), strings.Compare(a.To, b.To))
+	})
 	return out
 }
 

@@ -234,8 +234,9 @@ func namesOf(p string, f func(dir, dotted string)) {
 	}
 }
 
-// lookingFor returns the look-ups that would find a path if it were there.
-func (g *Graph) lookingFor(p string) []int32 {
+// lookingFor returns the look-ups that would find a path if it were there, or
+// a folder that is there for the sake of the changed files only.
+func (g *Graph) lookingFor(p string, changed []string) []int32 {
 	var out []int32
 	find := func(k string, ok func(*look) bool) {
 		if id, has := g.keys.get(k); has && int(id) < len(g.looks) && g.looks[id] != nil && len(g.users[id]) > 0 && ok(g.looks[id]) {
@@ -246,12 +247,26 @@ func (g *Graph) lookingFor(p string) []int32 {
 	if !strings.HasSuffix(p, ".py") {
 		return out
 	}
+	_, there := slices.BinarySearch(g.project, p)
 	namesOf(p, func(dir, dotted string) {
-		find(nameKey(dir, dotted), func(*look) bool { return true })
-		find(dotted, func(l *look) bool {
-			at, searched := g.order[dir]
-			return l.status == notFound || searched && at < l.at
-		})
+		for i, end := 0, false; !end; i++ {
+			if end = i == len(dotted); !end && dotted[i] != '.' {
+				continue
+			}
+			if end && there {
+				return // what finds the file leads to it
+			}
+			name := dotted[:i]
+			folder := filepath.Join(dir, strings.ReplaceAll(name, ".", "/"))
+			if !end && slices.ContainsFunc(g.under(folder), func(q string) bool { return !slices.Contains(changed, q) }) {
+				continue
+			}
+			find(nameKey(dir, name), func(*look) bool { return true })
+			find(name, func(l *look) bool {
+				at, searched := g.order[dir]
+				return l.status == notFound || l.status == pack && len(l.targets) == 0 || searched && at < l.at
+			})
+		}
 	})
 	return out
 }

@@ -33,14 +33,15 @@ func (g *Graph) Update(in Input, changes []file.Change) *Graph {
 		return Build(in)
 	}
 	var looks []int32
+	changed := false
 	for _, p := range paths {
 		if _, had := slices.BinarySearch(g.project, p); had && b.exists(p) {
 			continue // edited: no name leads elsewhere
 		}
-		b.changeProject(p)
+		changed = b.changeProject(p) || changed
 		looks = append(looks, b.concerned(p)...)
 	}
-	changed := b.changeRoots(g)
+	changed = b.changeRoots(g) || changed
 	slices.Sort(looks)
 	reload := map[int32]bool{}
 	for _, l := range slices.Compact(looks) {
@@ -60,9 +61,8 @@ func (g *Graph) Update(in Input, changes []file.Change) *Graph {
 			changed = true
 		}
 	}
-	before := len(next.files)
 	b.finish()
-	if !changed && before == len(next.files) {
+	if !changed {
 		return g
 	}
 	return next
@@ -127,9 +127,9 @@ func (b *builder) changeRoots(old *Graph) bool {
 }
 
 // changeProject keeps the list of the project's files.
-func (b *builder) changeProject(p string) {
+func (b *builder) changeProject(p string) bool {
 	if !strings.HasSuffix(p, ".py") {
-		return
+		return false
 	}
 	i, had := slices.BinarySearch(b.g.project, p)
 	switch has := b.exists(p) && b.walks(p); {
@@ -138,7 +138,10 @@ func (b *builder) changeProject(p string) {
 		b.widen(p)
 	case !has && had:
 		b.g.project = slices.Delete(slices.Clone(b.g.project), i, i+1)
+	default:
+		return false
 	}
+	return true
 }
 
 // widen reads a new file that a computed import may name.
