@@ -15,6 +15,7 @@ import (
 func Build(in Input) *Graph {
 	g := &Graph{paths: newTable(), keys: newTable(), scopes: map[area][]use{}, scratch: &sync.Pool{}}
 	b := newBuilder(g, in)
+	g.dependents = in.Env.Dependents()
 	in.Source.Prefetch(in.Roots)
 	g.inserted = b.bases()
 	g.order = b.searchOrder()
@@ -139,6 +140,24 @@ func (b *builder) exists(p string) bool {
 	es := b.in.Source.List(filepath.Dir(p))
 	i, ok := slices.BinarySearchFunc(es, name, func(e file.Entry, n string) int { return strings.Compare(e.Name, n) })
 	return ok && es[i].Kind != file.Other
+}
+
+// own reports whether a file is to be followed: of the project, or of an
+// installed package that needs it.
+func (b *builder) own(p string) bool {
+	if !b.in.Env.Installed(b.in.Config.Root, p) {
+		return true
+	}
+	if len(b.g.dependents) == 0 {
+		return false
+	}
+	for _, s := range b.in.Env.Sites {
+		if rel, in := file.Rel(s, p); in {
+			top, _, _ := strings.Cut(rel, "/")
+			return b.g.dependents[strings.TrimSuffix(top, ".py")]
+		}
+	}
+	return false
 }
 
 func (b *builder) setRoots() {
@@ -278,11 +297,11 @@ func (b *builder) session() {
 		}
 	}
 	for _, p := range b.in.Config.Files {
-		if !b.in.Env.Installed(b.in.Config.Root, p) && b.exists(p) {
+		if b.own(p) && b.exists(p) {
 			add(b.path(p), Config)
 		}
 	}
-	var names []string
+	names := []string{"pytest"}
 	for _, p := range b.in.Config.Plugins {
 		if !strings.HasPrefix(p, "no:") {
 			names = append(names, p)

@@ -6,6 +6,10 @@
 // for it and the files that it leads to. Names that lead nowhere are kept too,
 // so that a file that appears or goes away concerns exactly who looked for it.
 //
+// Installed packages are left out, but for those that require a distribution
+// of the project: a test of such a package's behaviour depends on the project
+// through it.
+//
 // Where only running can tell (two folders on sys.path hold the same name, an
 // import fails, a module's name is computed), all files that it may be are
 // depended on: the graph may say too much, and must not say too little.
@@ -103,6 +107,8 @@ type Graph struct {
 	order    map[string]int
 	project  []string // all Python files of the project, sorted
 	scopes   map[area][]use
+	// top-level modules that are installed and followed, since they need the project
+	dependents map[string]bool
 
 	once    sync.Once
 	live    []bool // by path: reached by a root

@@ -87,9 +87,8 @@ func (b *builder) resolve(k string) *look {
 
 // take adds one thing that a name may be.
 func (b *builder) take(l *look, t resolve.Target, dotted string) {
-	own := func(p string) bool { return !b.in.Env.Installed(b.in.Config.Root, p) }
 	switch {
-	case t.Kind == resolve.Source && own(t.Path):
+	case t.Kind == resolve.Source && b.own(t.Path):
 		if id := b.path(t.Path); !slices.Contains(l.targets, id) {
 			l.targets = append(l.targets, id)
 		}
@@ -99,10 +98,10 @@ func (b *builder) take(l *look, t resolve.Target, dotted string) {
 		} else if l.status != pack {
 			l.status = plainModule
 		}
-	case t.Kind == resolve.Namespace && slices.ContainsFunc(t.Dirs, own):
+	case t.Kind == resolve.Namespace && slices.ContainsFunc(t.Dirs, b.own):
 		l.status = pack
 		for _, d := range t.Dirs {
-			if own(d) && !slices.Contains(l.dirs, d) {
+			if b.own(d) && !slices.Contains(l.dirs, d) {
 				l.dirs = append(l.dirs, d)
 			}
 		}

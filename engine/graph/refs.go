@@ -63,6 +63,9 @@ func (r *refs) implicit(p string) {
 
 // module notes what a module's text says.
 func (r *refs) module(p string, f facts) {
+	if r.b.in.Env.Installed(r.b.in.Config.Root, p) {
+		f.opaque = nil // what it loads by computed names is its own, or it would be opaque for everybody
+	}
 	r.n.global = f.global
 	dir := filepath.Dir(p)
 	if filepath.Base(p) == "__init__.py" {

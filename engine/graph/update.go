@@ -78,7 +78,7 @@ func (g *Graph) clone() *Graph {
 	return &Graph{
 		paths: g.paths, keys: g.keys, files: slices.Clone(g.files), sources: slices.Clone(g.sources), looks: slices.Clone(g.looks),
 		users: slices.Clone(g.users), roots: g.roots, inserted: g.inserted, order: g.order, project: g.project,
-		scopes: maps.Clone(g.scopes), scratch: g.scratch,
+		scopes: maps.Clone(g.scopes), dependents: g.dependents, scratch: g.scratch,
 	}
 }
 
