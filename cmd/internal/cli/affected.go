@@ -44,8 +44,20 @@ type project struct {
 	ws    *workspace.Workspace
 	dir   string // where to look, absolute
 	root  string // the rootdir
+	sites []string
 	suite *discover.Suite
 	graph *graph.Graph
+}
+
+// rel is how a path is printed: relative to the rootdir, or from site-packages
+// on.
+func (pr *project) rel(p string) string {
+	for _, s := range pr.sites {
+		if rel, in := file.Rel(s, p); in {
+			return filepath.Base(s) + "/" + rel
+		}
+	}
+	return relative(pr.root, p)
 }
 
 // open finds the tests of the whole project and what they depend on.
@@ -65,7 +77,7 @@ func (p *program) open(f graphFlags, pytestArgs []string) (*project, error) {
 	if err == nil {
 		var g *graph.Graph
 		if g, err = snap.Graph(); err == nil {
-			return &project{ws: ws, dir: dir, root: snap.Config().Root, suite: suite, graph: g}, nil
+			return &project{ws: ws, dir: dir, root: snap.Config().Root, sites: snap.Env().Sites, suite: suite, graph: g}, nil
 		}
 	}
 	ws.Close()
@@ -178,13 +190,13 @@ func (pr *project) path(out io.Writer, reach *graph.Reach, root string) {
 				end = ", which is not there"
 			}
 		}
-		fmt.Fprintf(out, "  %s%s\n", sentence(pr.root, e), end)
+		fmt.Fprintf(out, "  %s%s\n", pr.sentence(e), end)
 	}
 }
 
 // sentence says what an edge means.
-func sentence(root string, e graph.Edge) string {
-	from, to := relative(root, e.From), relative(root, e.To)
+func (pr *project) sentence(e graph.Edge) string {
+	from, to := pr.rel(e.From), pr.rel(e.To)
 	if e.Line > 0 {
 		from = fmt.Sprintf("%s:%d", from, e.Line)
 	}

@@ -93,10 +93,10 @@ func (pr *project) tree(out *bufio.Writer, it *pytest.Item, items []*pytest.Item
 	edges := pr.graph.Reasons(it.Path)
 	what := it.ID
 	if n > 1 {
-		what = plural(n, "test") + " of " + relative(pr.root, it.Path)
+		what = plural(n, "test") + " of " + pr.rel(it.Path)
 	}
 	verb := map[bool]string{true: "depend", false: "depends"}[n > 1]
-	fmt.Fprintf(out, "%s %s on %s\n\n%s\n", what, verb, plural(len(edges)+1, "file"), relative(pr.root, it.Path))
+	fmt.Fprintf(out, "%s %s on %s\n\n%s\n", what, verb, plural(len(edges)+1, "file"), pr.rel(it.Path))
 	below := map[string][]graph.Edge{}
 	for _, e := range edges {
 		below[e.From] = append(below[e.From], e)
@@ -106,13 +106,13 @@ func (pr *project) tree(out *bufio.Writer, it *pytest.Item, items []*pytest.Item
 		for i, e := range below[path] {
 			if e.Kind == graph.Opaque && len(below[path]) > i+3 && len(below[e.To]) == 0 {
 				rest := below[path][i:]
-				fmt.Fprintf(out, "%s%s and %d more  (%s)\n", strings.Repeat("  ", depth), relative(pr.root, e.To), len(rest)-1, reason(e))
+				fmt.Fprintf(out, "%s%s and %d more  (%s)\n", strings.Repeat("  ", depth), pr.rel(e.To), len(rest)-1, reason(e))
 				for _, e := range rest {
 					show(e.To, depth+1)
 				}
 				return
 			}
-			fmt.Fprintf(out, "%s%s  (%s)\n", strings.Repeat("  ", depth), relative(pr.root, e.To), reason(e))
+			fmt.Fprintf(out, "%s%s  (%s)\n", strings.Repeat("  ", depth), pr.rel(e.To), reason(e))
 			show(e.To, depth+1)
 		}
 	}

@@ -68,10 +68,10 @@ func (pr *project) dot(out io.Writer) {
 	fmt.Fprintln(out, "digraph {\n  rankdir=LR\n  node [shape=box]")
 	for p := range pr.graph.Files() {
 		if pr.graph.IsRoot(p) {
-			fmt.Fprintf(out, "  %q [style=filled]\n", relative(pr.root, p))
+			fmt.Fprintf(out, "  %q [style=filled]\n", pr.rel(p))
 		}
 		for _, e := range pr.graph.Edges(p) {
-			fmt.Fprintf(out, "  %q -> %q [%s]\n", relative(pr.root, e.From), relative(pr.root, e.To), styles[e.Kind])
+			fmt.Fprintf(out, "  %q -> %q [%s]\n", pr.rel(e.From), pr.rel(e.To), styles[e.Kind])
 		}
 	}
 	fmt.Fprintln(out, "}")
@@ -96,9 +96,9 @@ func (pr *project) json(out io.Writer) error {
 		Edges []graphEdge `json:"edges"`
 	}{Root: pr.root, Files: []graphFile{}, Edges: []graphEdge{}}
 	for p := range pr.graph.Files() {
-		doc.Files = append(doc.Files, graphFile{relative(pr.root, p), pr.graph.IsRoot(p)})
+		doc.Files = append(doc.Files, graphFile{pr.rel(p), pr.graph.IsRoot(p)})
 		for _, e := range pr.graph.Edges(p) {
-			doc.Edges = append(doc.Edges, graphEdge{relative(pr.root, e.From), relative(pr.root, e.To), e.Kind.String(), e.Line})
+			doc.Edges = append(doc.Edges, graphEdge{pr.rel(e.From), pr.rel(e.To), e.Kind.String(), e.Line})
 		}
 	}
 	enc := json.NewEncoder(out)
