@@ -199,13 +199,21 @@ def f():
 class C:
     def m(self):
         from d import x
+        if not TYPE_CHECKING:
+            import h
+        if TYPE_CHECKING or x:
+            import i
+        if t.TYPE_CHECKING and x: import j
+-- h.py --
+-- i.py --
+-- j.py --
 -- a.py --
 -- b.py --
 -- c.py --
 -- d.py --
 -- e.py --
 -- g.py --
-`, want: []string{"import c.py:8", "lazy d.py:10", "lazy g.py:14", "type-checking a.py:4", "type-checking b.py:6", "type-checking e.py:12"}},
+`, want: []string{"import c.py:8", "lazy d.py:10", "lazy g.py:14", "lazy h.py:21", "lazy i.py:23", "type-checking a.py:4", "type-checking b.py:6", "type-checking e.py:12", "type-checking j.py:24"}},
 		{name: "dynamic, by literal", of: "test_a.py", tree: `
 -- test_a.py --
 import importlib
