@@ -30,17 +30,18 @@ func Build(in Input) *Graph {
 
 // builder fills a Graph that nobody else sees yet.
 type builder struct {
-	g      *Graph
-	in     Input
-	res    *resolve.Resolver
-	shared bool // slices in the Graph are an older Graph's too
-	found  map[string][]resolve.Target
-	stems  map[string][]string
-	queue  []int32 // files that are named and not read
+	g       *Graph
+	in      Input
+	res     *resolve.Resolver
+	implied map[string][]ref // by folder: what its files with tests depend on
+	shared  bool             // slices in the Graph are an older Graph's too
+	found   map[string][]resolve.Target
+	stems   map[string][]string
+	queue   []int32 // files that are named and not read
 }
 
 func newBuilder(g *Graph, in Input) *builder {
-	b := &builder{g: g, in: in, found: map[string][]resolve.Target{}}
+	b := &builder{g: g, in: in, found: map[string][]resolve.Target{}, implied: map[string][]ref{}}
 	b.res = resolve.New(in.Env, in.Source, slices.Concat(in.Paths, in.Config.PythonPath))
 	g.in = in
 	g.in.Source = nil
@@ -220,7 +221,12 @@ func (b *builder) load(id int32) {
 	if strings.HasSuffix(p, ".py") {
 		if m := b.in.Source.Module(p); m != nil {
 			r.module(p, read(p, m))
+			if n.root && b.in.Config.DoctestModules && hasExamples(m) {
+				r.examples(p)
+			}
 		}
+	} else if n.root {
+		r.examples(p)
 	}
 	for _, o := range b.in.Observed[p] {
 		r.add(exactKey(o), Data, 0)

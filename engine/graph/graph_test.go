@@ -329,6 +329,34 @@ import gone
 -- tools/lib/helper/util.py --
 -- tools/lib/other/util.py --
 `, want: []string{"absent tools/lib/helper/util.py:1"}},
+		{name: "doctests of a text", of: "docs/use.rst", tree: `
+-- docs/use.rst --
+Text.
+
+    >>> import a
+    >>> def f():
+    ...     import b
+    >>> a.x
+    import c
+-- a.py --
+-- b.py --
+-- c.py --
+`, set: func(p *project) {
+			p.in.Roots = []string{p.path("docs/use.rst")}
+			p.in.Paths = []string{p.root}
+		}, want: []string{"import a.py:3", "lazy b.py:5"}},
+		{name: "doctests of a module", of: "a.py", tree: `
+-- a.py --
+def f():
+    """Example:
+
+    >>> from b import x
+    """
+-- b.py --
+`, set: func(p *project) {
+			p.in.Config.DoctestModules = true
+			p.in.Roots = []string{p.path("a.py")}
+		}, want: []string{"import b.py:4"}},
 		{name: "observed", of: "tests/test_a.py", tree: `
 -- tests/test_a.py --
 -- tests/data.json --

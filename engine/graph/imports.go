@@ -1,7 +1,9 @@
 package graph
 
 import (
+	"bytes"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dx-py/dx-py-ls/engine/pyexpr"
@@ -363,4 +365,25 @@ func prefix(n *pyexpr.Node) (text string, whole bool) {
 		return text, !cut
 	}
 	return "", false
+}
+
+// hasExamples reports whether a docstring of a module holds a doctest.
+func hasExamples(m *pysrc.Module) bool {
+	return m.Doctest || slices.ContainsFunc(m.Stmts, func(s pysrc.Stmt) bool { return s.Flags&pysrc.Doctest != 0 })
+}
+
+// examples takes the code of the doctests out of a text; all else becomes
+// empty lines.
+func examples(text []byte) []byte {
+	var out []byte
+	for line := range bytes.Lines(text) {
+		code := bytes.TrimSpace(line)
+		for _, prompt := range [...]string{">>> ", "... "} {
+			if rest, ok := bytes.CutPrefix(code, []byte(prompt)); ok {
+				out = append(out, rest...)
+			}
+		}
+		out = append(out, '\n')
+	}
+	return out
 }

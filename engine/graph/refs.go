@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/pysrc"
 )
 
 // refs collects what one file depends on.
@@ -18,7 +19,10 @@ type refs struct {
 // add notes a look-up; the first line that makes it counts, unless a later one
 // is stronger.
 func (r *refs) add(k string, kind Kind, line uint32) *look {
-	id := r.b.look(k)
+	return r.note(r.b.look(k), kind, line)
+}
+
+func (r *refs) note(id int32, kind Kind, line uint32) *look {
 	l := r.b.g.looks[id]
 	if i, dup := r.seen[id]; dup {
 		if strength(kind) > strength(r.n.refs[i].kind) {
@@ -45,20 +49,28 @@ func strength(k Kind) int {
 
 // implicit notes what pytest does for a file with tests.
 func (r *refs) implicit(p string) {
-	for _, d := range r.b.conftestDirs(p) {
-		r.add(exactKey(filepath.Join(d, "conftest.py")), Conftest, 0)
-	}
-	for _, d := range file.Parents(p) {
-		if _, in := file.Rel(r.b.in.Config.Root, d); !in {
-			break
+	dir := filepath.Dir(p)
+	list, ok := r.b.implied[dir]
+	if !ok {
+		for _, d := range r.b.conftestDirs(p) {
+			list = append(list, ref{r.b.look(exactKey(filepath.Join(d, "conftest.py"))), Conftest, 0})
 		}
-		r.add(exactKey(filepath.Join(d, "__init__.py")), Init, 0)
+		for _, d := range file.Parents(p) {
+			if _, in := file.Rel(r.b.in.Config.Root, d); !in {
+				break
+			}
+			list = append(list, ref{r.b.look(exactKey(filepath.Join(d, "__init__.py"))), Init, 0})
+		}
+		id := r.b.key(sessionKey)
+		if r.b.g.looks[id] == nil {
+			r.b.setLook(id, &look{kinds: []Kind{}})
+		}
+		list = append(list, ref{id, Config, 0})
+		r.b.implied[dir] = list
 	}
-	id := r.b.key(sessionKey)
-	if r.b.g.looks[id] == nil {
-		r.b.setLook(id, &look{kinds: []Kind{}})
+	for _, x := range list {
+		r.note(x.look, x.kind, 0)
 	}
-	r.add(sessionKey, Config, 0)
 }
 
 // module notes what a module's text says.
@@ -82,6 +94,17 @@ func (r *refs) module(p string, f facts) {
 			}
 		}
 	}
+}
+
+// examples notes what the doctests in a text import.
+func (r *refs) examples(p string) {
+	text, err := r.b.in.Source.Text(p)
+	if err != nil {
+		return
+	}
+	f := read(p, pysrc.Parse(examples(text)))
+	f.global = r.n.global
+	r.module(p, f)
 }
 
 func (r *refs) want(p string, w want) {

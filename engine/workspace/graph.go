@@ -3,11 +3,13 @@ package workspace
 import (
 	"maps"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/discover"
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/graph"
 )
 
@@ -24,7 +26,26 @@ func (s *Snapshot) Graph() (*graph.Graph, error) {
 			s.buildGraph("", roots) // the mapped index went away under our feet
 		}
 	})
-	return s.graph, s.graphErr
+	return s.graph.Load(), s.graphErr
+}
+
+// maxSince bounds how many changes are gathered for a Graph that nobody asks
+// for: with so many, making it anew costs less than following each.
+const maxSince = 1000
+
+// follow says that a Snapshot comes after another with only these changes
+// between them, so that its Graph can be made from that one's.
+func (s *Snapshot) follow(prev *Snapshot, changes []file.Change) {
+	if prev == nil {
+		return
+	}
+	if s.base = prev.graph.Load(); s.base == nil {
+		s.base, s.since = prev.base, prev.since
+	}
+	s.since = append(slices.Clip(s.since), changes...)
+	if len(s.since) > maxSince {
+		s.base, s.since = nil, nil
+	}
 }
 
 // testFiles returns the files that hold tests, or would if they were not
@@ -63,8 +84,14 @@ func (s *Snapshot) buildGraph(stateDir string, roots []string) (ok bool) {
 		fs := newFiles(s.overlays, ix, s.cache, look)
 		defer fs.ahead.Wait()
 		maps.Copy(fs.dirs, s.listed)
-		s.graph = graph.Build(graph.Input{Config: s.cfg, Env: s.env, Source: fs, Roots: roots})
+		in := graph.Input{Config: s.cfg, Env: s.env, Source: fs, Roots: roots}
+		if s.base != nil {
+			s.graph.Store(s.base.Update(in, s.since))
+		} else {
+			s.graph.Store(graph.Build(in))
+		}
 		fs.ahead.Wait()
+		s.graphRead.Store(fs.reads.Load())
 		ix.save()
 	}()
 	return !ix.broken.Load()

@@ -6,6 +6,7 @@ package workspace
 import (
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/config"
@@ -72,7 +73,11 @@ func (w *Workspace) Apply(u Update) *Snapshot {
 		w.conf = &configured{}
 	}
 	if changed {
-		w.current = &Snapshot{settings: w.settings, overlays: w.overlays, cache: w.cache, conf: w.conf}
+		next := &Snapshot{settings: w.settings, overlays: w.overlays, cache: w.cache, conf: w.conf}
+		if !u.Disk && u.Settings == nil {
+			next.follow(w.current, u.Files)
+		}
+		w.current = next
 	}
 	return w.current
 }
@@ -104,17 +109,22 @@ type Snapshot struct {
 	views sync.Map // path -> *viewOnce
 	key   string   // under which the Suite is remembered
 
-	graphing sync.Once
-	graph    *graph.Graph
-	graphErr error
-	listed   map[string]*listing // the folders that the Suite was made from
-	lookNs   int64               // when they were listed
+	graphing  sync.Once
+	graph     atomic.Pointer[graph.Graph]
+	graphErr  error
+	graphRead atomic.Int64
+	base      *graph.Graph        // of an earlier Snapshot, nil for none
+	since     []file.Change       // what changed since then
+	listed    map[string]*listing // the folders that the Suite was made from
+	lookNs    int64               // when they were listed
 }
 
 // Stats says what a Snapshot cost.
 type Stats struct {
 	Read    int64 // source files read from disk
 	Indexed int64 // modules taken from the index
+	// GraphRead is Read for the Graph, 0 before it was asked for.
+	GraphRead int64
 	// Recalled says that nothing had changed and the Suite is the remembered
 	// one.
 	Recalled bool
@@ -148,7 +158,9 @@ func (s *Snapshot) Configure() (*config.Config, *pyenv.Env, error) { return s.co
 // Stats returns what computing the Suite cost.
 func (s *Snapshot) Stats() Stats {
 	s.once.Do(s.compute)
-	return s.stats
+	st := s.stats
+	st.GraphRead = s.graphRead.Load()
+	return st
 }
 
 // configured is the configuration and environment of the Snapshots between two
