@@ -37,8 +37,12 @@ func (g *Graph) Affected(changed []string, wide ...string) *Reach {
 		}
 		return strings.Compare(a.dir, b.dir)
 	})
+	set := make(map[string]bool, len(changed))
+	for _, p := range changed {
+		set[p] = true
+	}
 	for i, p := range changed {
-		r.change(p, int32(-1-i), slices.Contains(wide, p))
+		r.change(p, int32(-1-i), set, slices.Contains(wide, p))
 	}
 	for at := 0; at < len(r.queue); at++ {
 		id := r.queue[at]
@@ -53,14 +57,14 @@ func (g *Graph) Affected(changed []string, wide ...string) *Reach {
 }
 
 // change begins with one changed path, whose number is from.
-func (r *Reach) change(p string, from int32, wide bool) {
+func (r *Reach) change(p string, from int32, all map[string]bool, wide bool) {
 	g := r.g
 	known := false
 	if id, ok := g.paths.get(p); ok && g.node(id) != nil {
 		known = g.isLive(id)
 		r.visit(id, step{from: id})
 	}
-	looks := g.lookingFor(p, r.changed)
+	looks := g.lookingFor(p, all)
 	if l, ok := g.keys.get(exactKey(filepath.Dir(p))); ok && len(g.in.Observed) > 0 && int(l) < len(g.looks) {
 		looks = append(looks, l) // who lists the folder
 	}
@@ -69,19 +73,30 @@ func (r *Reach) change(p string, from int32, wide bool) {
 		known = known || slices.ContainsFunc(g.users[l], func(u use) bool { return g.isLive(u.file) })
 	}
 	r.computed(p, from)
-	_, in := file.Rel(g.in.Config.Root, p)
-	unread := !known && in && !strings.HasSuffix(p, ".py") && !made(p)
-	if !wide && !unread {
-		return
-	}
-	kind := Unread
-	if wide {
+	var kind Kind
+	switch _, in := file.Rel(g.in.Config.Root, p); {
+	case wide:
 		kind = Conftest
+	case filepath.Dir(p) == g.in.Config.Root && configures(filepath.Base(p)):
+		kind = Config
+	case !known && in && !strings.HasSuffix(p, ".py") && !made(p):
+		kind = Unread
+	default:
+		return
 	}
 	for _, root := range g.roots {
 		r.visit(root, step{from, kind, 0})
 	}
 }
+
+// configures reports whether a file in the rootdir is a configuration of tests
+// or says what is installed, whoever else reads it.
+func configures(name string) bool {
+	return configFiles[name] || strings.HasSuffix(name, ".txt") && (strings.HasPrefix(name, "requirements") || strings.HasPrefix(name, "constraints"))
+}
+
+var configFiles = words(`pytest.ini .pytest.ini pytest.toml .pytest.toml pyproject.toml tox.ini setup.cfg .python-version
+	uv.lock poetry.lock pdm.lock pylock.toml Pipfile Pipfile.lock pixi.toml pixi.lock conda-lock.yml environment.yml`)
 
 func (r *Reach) visit(id int32, by step) {
 	if !r.seen[id] {

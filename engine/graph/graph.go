@@ -218,7 +218,9 @@ func (g *Graph) IsRoot(path string) bool {
 }
 
 // LooksFor reports whether some file would depend on a path if it were there.
-func (g *Graph) LooksFor(path string) bool { return len(g.lookingFor(path, []string{path})) > 0 }
+func (g *Graph) LooksFor(path string) bool {
+	return len(g.lookingFor(path, map[string]bool{path: true})) > 0
+}
 
 func (g *Graph) node(id int32) *node {
 	if int(id) >= len(g.files) {

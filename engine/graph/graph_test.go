@@ -411,7 +411,7 @@ from app import missing
 `
 	p := newProject(t, tree)
 	p.in.Config.Files = []string{p.path("pyproject.toml")}
-	p.in.Observed = map[string][]string{p.path("other/test_other.py"): {p.path("other/data.json"), p.path("listed")}}
+	p.in.Observed = map[string][]string{p.path("other/test_other.py"): {p.path("other/data.json"), p.path("listed"), p.path("uv.lock")}}
 	p.in.Env.Path = append([]string{p.root}, p.in.Env.Path...)
 	g := graph.Build(p.in)
 	all := []string{"other/test_other.py", "tests/sub/test_sub.py", "tests/test_core.py"}
@@ -432,6 +432,8 @@ from app import missing
 		{"other/data.json", []string{"other/test_other.py"}},
 		{"listed/new.txt", []string{"other/test_other.py"}},
 		{"README.md", all},
+		{"uv.lock", all},
+		{"requirements-dev.txt", all},
 		{"app/__pycache__/core.cpython-313.pyc", nil},
 		{".pytest_cache/v/cache/nodeids", nil},
 		// files that are not there
@@ -450,6 +452,52 @@ from app import missing
 		if diff := cmp.Diff(c.want, p.affected(g, c.changed)); diff != "" {
 			t.Errorf("%s:\n%s", c.changed, diff)
 		}
+	}
+}
+
+// TestThroughInstalled has an installed package that requires the project.
+func TestThroughInstalled(t *testing.T) {
+	p := newProject(t, `
+-- test_a.py --
+import plug
+-- test_b.py --
+import installed, other
+-- src/mine/__init__.py --
+`)
+	site := p.in.Env.Sites[0]
+	p.in.Env.Path = append(p.in.Env.Path, p.path("src"))
+	for name, text := range map[string]string{
+		"plug/__init__.py":                     "from . import deep\ndef f(name):\n    return __import__(name)\n",
+		"plug/deep.py":                         "import mine, installed\n",
+		"other.py":                             "import mine\n", // says nothing of it in its metadata
+		"mine-1.0.dist-info/METADATA":          "Name: mine\nRequires-Dist: installed\n",
+		"mine-1.0.dist-info/RECORD":            "mine.pth,,\nmine-1.0.dist-info/METADATA,,\n",
+		"mine-1.0.dist-info/direct_url.json":   `{"dir_info": {"editable": true}, "url": "file:///x"}`,
+		"between-1.0.dist-info/METADATA":       "Name: between\nRequires-Dist: Mine>=1 ; python_version > '3'\n",
+		"between-1.0.dist-info/RECORD":         "between.py,,\n",
+		"plug-1.0.dist-info/METADATA":          "Name: plug\nRequires-Dist: between\n\nRequires-Dist: in the text",
+		"plug-1.0.dist-info/RECORD":            "../../bin/plug,,\nplug/__init__.py,sha256=x,1\nplug/deep.py,,\n",
+		"installed-1.0.dist-info/METADATA":     "Name: installed\nRequires-Dist: mine; extra == 'all'\n",
+		"installed-1.0.dist-info/RECORD":       "installed/__init__.py,,\n",
+		"installed-1.0.dist-info/unrelated.py": "",
+	} {
+		q := filepath.Join(site, name)
+		os.MkdirAll(filepath.Dir(q), 0o755)
+		if err := os.WriteFile(q, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(map[string]bool{"plug": true, "between": true}, p.in.Env.Dependents()); diff != "" {
+		t.Error(diff)
+	}
+	g := graph.Build(p.in)
+	if diff := cmp.Diff([]string{"test_a.py"}, p.affected(g, "src/mine/__init__.py")); diff != "" {
+		t.Error(diff)
+	}
+	want := []string{filepath.Join(site, "plug/__init__.py"), filepath.Join(site, "plug/deep.py"), p.path("src/mine/__init__.py"), p.path("test_a.py")}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, g.Depends(p.path("test_a.py"))); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -235,7 +235,7 @@ func namesOf(p string, f func(dir, dotted string)) {
 
 // lookingFor returns the look-ups that would find a path if it were there, or
 // a folder that is there for the sake of the changed files only.
-func (g *Graph) lookingFor(p string, changed []string) []int32 {
+func (g *Graph) lookingFor(p string, changed map[string]bool) []int32 {
 	var out []int32
 	find := func(k string, ok func(*look) bool) {
 		if id, has := g.keys.get(k); has && int(id) < len(g.looks) && g.looks[id] != nil && len(g.users[id]) > 0 && ok(g.looks[id]) {
@@ -257,7 +257,7 @@ func (g *Graph) lookingFor(p string, changed []string) []int32 {
 			}
 			name := dotted[:i]
 			folder := filepath.Join(dir, strings.ReplaceAll(name, ".", "/"))
-			if !end && slices.ContainsFunc(g.under(folder), func(q string) bool { return !slices.Contains(changed, q) }) {
+			if !end && slices.ContainsFunc(g.under(folder), func(q string) bool { return !changed[q] }) {
 				continue
 			}
 			find(nameKey(dir, name), func(*look) bool { return true })

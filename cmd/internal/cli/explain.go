@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -135,7 +136,7 @@ func reason(e graph.Edge) string {
 	case graph.Init:
 		return "the package of it"
 	case graph.Conftest:
-		if _, above := file.Rel(parent(e.To), e.From); !above {
+		if _, above := file.Rel(filepath.Dir(e.To), e.From); !above {
 			return "its hooks see all tests"
 		}
 		return "conftest above it"
@@ -150,5 +151,3 @@ func reason(e graph.Edge) string {
 	}
 	return "imported" + line
 }
-
-func parent(p string) string { return p[:max(strings.LastIndexByte(p, '/'), 1)] }
