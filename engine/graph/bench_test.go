@@ -172,3 +172,16 @@ func BenchmarkUpdateNew(b *testing.B) {
 		g = g.Update(in, []file.Change{{Path: p}})
 	}
 }
+
+// BenchmarkDepends asks for the files of each test file in turn, as a history
+// does.
+func BenchmarkDepends(b *testing.B) {
+	in := large(b)
+	g := graph.Build(in)
+	i, n := 0, 0
+	for b.Loop() {
+		n += len(g.Depends(in.Roots[i%len(in.Roots)]))
+		i++
+	}
+	b.ReportMetric(float64(n)/float64(i), "files")
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
 
@@ -97,7 +98,7 @@ func TestGraphHasWhatIsImported(t *testing.T) {
 				depends := g.Depends(path)
 				said += len(depends)
 				for _, f := range loaded {
-					if _, in := strings.CutPrefix(f, dir+"/"); !in || !strings.HasSuffix(f, ".py") {
+					if _, in := strings.CutPrefix(f, dir+"/"); !in || !strings.HasSuffix(f, ".py") || !file.IsRegular(f) { // in a zip file
 						continue
 					}
 					files++
