@@ -37,7 +37,11 @@ type builder struct {
 	shared  bool             // slices in the Graph are an older Graph's too
 	found   map[string][]resolve.Target
 	stems   map[string][]string
-	queue   []int32 // files that are named and not read
+
+	// of the file that is being read
+	refs  []ref
+	marks []int32 // by key: index in refs, from 1
+	queue []int32 // files that are named and not read
 }
 
 func newBuilder(g *Graph, in Input) *builder {
@@ -214,7 +218,8 @@ func (b *builder) load(id int32) {
 		b.set(id, n)
 		return
 	}
-	r := refs{b: b, n: n, seen: map[int32]int{}}
+	r := refs{b, n}
+	n.refs = b.refs[:0]
 	if n.root {
 		r.implicit(p)
 	}
@@ -231,15 +236,27 @@ func (b *builder) load(id int32) {
 	for _, o := range b.in.Observed[p] {
 		r.add(exactKey(o), Data, 0)
 	}
+	for _, x := range n.refs {
+		b.marks[x.look] = 0
+	}
+	b.refs = n.refs
+	n.refs = append([]ref(nil), n.refs...)
 	b.set(id, n)
 }
 
 // set replaces a node, and tells the look-ups who uses them.
 func (b *builder) set(id int32, n *node) {
 	g := b.g
-	if old := g.files[id]; old != nil {
+	var kept map[ref]bool // most refs outlive an edit, and some look-ups have ten thousand users
+	if old := g.files[id]; old != nil && len(old.refs) > 0 {
+		kept = make(map[ref]bool, len(n.refs))
+		for _, r := range n.refs {
+			kept[r] = false
+		}
 		for _, r := range old.refs {
-			if r.kind != TypeChecking {
+			if _, again := kept[r]; again {
+				kept[r] = true
+			} else if r.kind != TypeChecking {
 				b.drop(r.look, id)
 			}
 		}
@@ -252,7 +269,7 @@ func (b *builder) set(id int32, n *node) {
 	}
 	g.files[id] = n
 	for _, r := range n.refs {
-		if r.kind == TypeChecking {
+		if r.kind == TypeChecking || kept[r] {
 			continue
 		}
 		if b.shared {

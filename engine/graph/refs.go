@@ -11,9 +11,8 @@ import (
 
 // refs collects what one file depends on.
 type refs struct {
-	b    *builder
-	n    *node
-	seen map[int32]int // look-up -> index in n.refs
+	b *builder
+	n *node
 }
 
 // add notes a look-up; the first line that makes it counts, unless a later one
@@ -24,14 +23,17 @@ func (r *refs) add(k string, kind Kind, line uint32) *look {
 
 func (r *refs) note(id int32, kind Kind, line uint32) *look {
 	l := r.b.g.looks[id]
-	if i, dup := r.seen[id]; dup {
+	for int(id) >= len(r.b.marks) {
+		r.b.marks = append(r.b.marks, 0)
+	}
+	if i := r.b.marks[id] - 1; i >= 0 {
 		if strength(kind) > strength(r.n.refs[i].kind) {
 			r.n.refs[i].kind, r.n.refs[i].line = kind, line
 		}
 		return l
 	}
-	r.seen[id] = len(r.n.refs)
 	r.n.refs = append(r.n.refs, ref{id, kind, line})
+	r.b.marks[id] = int32(len(r.n.refs))
 	return l
 }
 

@@ -175,7 +175,9 @@ func (b *builder) concerned(p string) []int32 {
 		}
 	}
 	add(exactKey(p))
-	add(exactKey(filepath.Dir(p)))
+	for _, d := range file.Parents(p) { // a folder comes and goes with what is in it
+		add(exactKey(d))
+	}
 	if !strings.HasSuffix(p, ".py") {
 		return out
 	}
