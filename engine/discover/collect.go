@@ -191,7 +191,7 @@ func (w *world) prefetch(args []argument) {
 					walk(p, depth+1)
 				}
 			case e.Kind == file.Regular && strings.HasSuffix(e.Name, ".py"):
-				if e.Name == "conftest.py" || w.cfg.DoctestModules || w.testFile(p, e.Name) {
+				if e.Name == "conftest.py" || w.cfg.DoctestModules || TestFile(w.cfg, p) {
 					paths = append(paths, p)
 				}
 			}
@@ -315,19 +315,7 @@ func (w *world) ignores(c *conftest, m *module) {
 	}
 }
 
-// baseOf returns the sys.path entry that importing a test file inserts: the
-// folder above the outermost package that holds it.
-func (w *world) baseOf(p string) string {
-	dir := filepath.Dir(p)
-	for w.hasFile(dir, "__init__.py") {
-		up := filepath.Dir(dir)
-		if up == dir {
-			break
-		}
-		dir = up
-	}
-	return dir
-}
+func (w *world) baseOf(p string) string { return resolve.Base(w.in.Source, p) }
 
 // skipped reports whether a folder is left out by its name.
 func (w *world) skipped(p, name string) bool {
@@ -366,11 +354,10 @@ func fnmatchEx(pattern, p, name string) bool {
 	return Fnmatch(pattern, p)
 }
 
-func (w *world) testFile(p, name string) bool {
-	if w.unittest && !importable(name) {
-		return false
-	}
-	for _, pat := range w.cfg.PythonFiles {
+// TestFile reports whether python_files names a path.
+func TestFile(c *config.Config, p string) bool {
+	name := filepath.Base(p)
+	for _, pat := range c.PythonFiles {
 		if fnmatchEx(pat, p, name) {
 			return true
 		}
@@ -531,7 +518,7 @@ func dedupBare(items []*pytest.Item) []*pytest.Item {
 // collects reports whether a walk takes a file at all.
 func (w *world) collects(p, name string) bool {
 	if strings.HasSuffix(name, ".py") {
-		return w.cfg.DoctestModules || w.testFile(p, name)
+		return w.cfg.DoctestModules || TestFile(w.cfg, p)
 	}
 	return w.doctestFile(p, name)
 }
@@ -554,7 +541,7 @@ func (w *world) file(p string, c *conftest, node *pytest.Node) {
 	if w.cfg.DoctestModules && !w.notDoctested(p, name) {
 		w.doctests(m, id, node)
 	}
-	if w.initial[p] || w.testFile(p, name) {
+	if w.initial[p] || TestFile(w.cfg, p) && (!w.unittest || importable(name)) {
 		items := w.moduleItems(m, id, node, c.chain, c.hooks)
 		if w.unittest {
 			items = w.unittestItems(m, items)

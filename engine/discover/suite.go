@@ -205,22 +205,7 @@ func (w *world) problems() {
 	}
 }
 
-// external reports whether a file is installed, and no part of the project.
-func (w *world) external(path string) bool {
-	for _, s := range w.env.Sites {
-		if _, in := file.Rel(s, path); in {
-			return true
-		}
-	}
-	if w.env.Stdlib != "" {
-		if _, in := file.Rel(w.env.Stdlib, path); in {
-			if _, root := file.Rel(w.env.Stdlib, w.cfg.Root); !root {
-				return true
-			}
-		}
-	}
-	return false
-}
+func (w *world) external(path string) bool { return w.env.Installed(w.cfg.Root, path) }
 
 // filter applies --deselect, -k and -m, in pytest's order: the expressions
 // are compiled before, see Check.

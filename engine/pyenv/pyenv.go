@@ -43,6 +43,25 @@ type Plugin struct {
 	Dist   string
 }
 
+// Installed reports whether a file belongs to the installation and not to the
+// project of a rootdir: it is in a site-packages folder or in the standard
+// library, unless the project is in there itself.
+func (e *Env) Installed(root, path string) bool {
+	for _, s := range e.Sites {
+		if _, in := file.Rel(s, path); in {
+			return true
+		}
+	}
+	if e.Stdlib == "" {
+		return false
+	}
+	if _, in := file.Rel(e.Stdlib, path); !in {
+		return false
+	}
+	_, in := file.Rel(e.Stdlib, root)
+	return !in
+}
+
 // Input says where to look.
 type Input struct {
 	Python string            // what the user named, "" for none
