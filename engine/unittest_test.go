@@ -393,6 +393,38 @@ def load_tests(loader, tests, pattern):
 	}
 }
 
+// TestUnittestSuiteRaises has a suite that lets an exception out: with several
+// workers it is the last test's error, and the others run.
+func TestUnittestSuiteRaises(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, dir, "test_raise.py", `
+import unittest
+
+class Bad(unittest.TestSuite):
+    def run(self, result, debug=False):
+        super().run(result)
+        raise OSError("the database is gone")
+
+class A(unittest.TestCase):
+    def test_a(self):
+        pass
+
+class Z(unittest.TestCase):
+    def test_a(self):
+        pass
+
+def load_tests(loader, tests, pattern):
+    return unittest.TestSuite([Bad(loader.loadTestsFromTestCase(A)), loader.loadTestsFromTestCase(Z)])
+`)
+	r, _, text := unittests(t, enginetest.Bare(t), dir)
+	r.Workers = 2
+	res, status := runTests(t, r)
+	want := map[string]string{"test_raise.py::A::test_a": "error", "test_raise.py::Z::test_a": "passed"}
+	if diff := cmp.Diff(want, res.outcomes()); diff != "" || status != 1 || !strings.Contains(text.String(), "OSError: the database is gone") {
+		t.Errorf("exit status %d; expected (-), here (+):\n%s\n%s", status, diff, text)
+	}
+}
+
 // TestUnittestThreads runs where a module has started a thread when it was
 // imported: no fork, so the process itself runs the tests.
 func TestUnittestThreads(t *testing.T) {

@@ -265,6 +265,15 @@ class Sink:
             self.ring.send(wire.REPORT, index, dump(said))
         self.ring.timed(wire.END, index, self.start, *self.took)
 
+    def broke(self, places):
+        """A suite of a class of its own let an exception out."""
+        if self.index is None:
+            self.begin(places[0])
+        self.report("error", "addError", self.tests.items[self.index].test, sys.exc_info(), traceback.format_exc())
+        self.close()
+        for i in places:
+            self.left_out(i)
+
     def left_out(self, index):
         """Ends a test that did not start: a fixture of its class, or module, is why."""
         if index not in self.ended and index != self.index:

@@ -102,7 +102,11 @@ class Run:
             batch = [self.queue.popleft()]
             while self.queue and items[self.queue[0]].group == items[batch[0]].group:
                 batch.append(self.queue.popleft())
-            self.some(batch)
+            try:
+                self.some(batch)
+            except Exception:  # it would end unittest; here the others go on
+                self.result._testRunEntered = False
+                self.sink.broke(batch)
             self.result._previousTestClass = None  # or it would be torn down again
 
     def some(self, indices):
