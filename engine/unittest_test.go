@@ -109,7 +109,9 @@ func TestUnittestText(t *testing.T) {
 		for _, x := range []string{"-x", "-f", "--maxfail=1"} {
 			_, want, _ := plainUnittest(t, python, dir, "-f")
 			r, _, text := unittests(t, python, dir, x)
-			runTests(t, r)
+			if res, _ := runTests(t, r); len(res.order) != 2 || res.ended.NotRun != 45 || res.ended.Ran != 2 {
+				t.Errorf("%s: %v, %d not run, %d ran", x, res.order, res.ended.NotRun, res.ended.Ran)
+			}
 			if diff := cmp.Diff(normal(want), normal(text.String())); diff != "" {
 				t.Errorf("%s: unittest -f (-), here (+):\n%s", x, diff)
 			}
@@ -345,6 +347,81 @@ func TestUnittestLiving(t *testing.T) {
 		if got := res.outcomes(); got["test_b.py::B::test_1"] != "passed" || got["test_b.py::B::test_3"] != "" || res.ended.NotRun == 0 {
 			t.Errorf("%d workers: %v, %d not run", workers, got, res.ended.NotRun)
 		}
+	}
+}
+
+// TestUnittestNotStarted has a suite that leaves tests out, behind a class that
+// fails: what did not run is not said to have passed, nor to have failed.
+func TestUnittestNotStarted(t *testing.T) {
+	python := enginetest.Bare(t)
+	dir := t.TempDir()
+	writeFile(t, dir, "test_lazy.py", `
+import unittest
+
+class Lazy(unittest.TestSuite):
+    def run(self, result, debug=False):
+        for test in list(self)[1:]:
+            test(result)
+        return result
+
+class Broken(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        raise ValueError
+
+    def test_a(self):
+        pass
+
+class A(unittest.TestCase):
+    def test_a(self):
+        pass
+
+    def test_b(self):
+        pass
+
+def load_tests(loader, tests, pattern):
+    return unittest.TestSuite([loader.loadTestsFromTestCase(Broken), Lazy(loader.loadTestsFromTestCase(A))])
+`)
+	for _, workers := range []int{1, 2} {
+		r, _, _ := unittests(t, python, dir)
+		r.Workers = workers
+		res, status := runTests(t, r)
+		want := map[string]string{"test_lazy.py::Broken::test_a": "error", "test_lazy.py::A::test_a": "skipped", "test_lazy.py::A::test_b": "passed"}
+		if diff := cmp.Diff(want, res.outcomes()); diff != "" || status != 1 {
+			t.Errorf("%d workers: exit status %d; expected (-), here (+):\n%s", workers, status, diff)
+		}
+	}
+}
+
+// TestUnittestSuiteRaises has a suite that lets an exception out: with several
+// workers it is the last test's error, and the others run.
+func TestUnittestSuiteRaises(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, dir, "test_raise.py", `
+import unittest
+
+class Bad(unittest.TestSuite):
+    def run(self, result, debug=False):
+        super().run(result)
+        raise OSError("the database is gone")
+
+class A(unittest.TestCase):
+    def test_a(self):
+        pass
+
+class Z(unittest.TestCase):
+    def test_a(self):
+        pass
+
+def load_tests(loader, tests, pattern):
+    return unittest.TestSuite([Bad(loader.loadTestsFromTestCase(A)), loader.loadTestsFromTestCase(Z)])
+`)
+	r, _, text := unittests(t, enginetest.Bare(t), dir)
+	r.Workers = 2
+	res, status := runTests(t, r)
+	want := map[string]string{"test_raise.py::A::test_a": "error", "test_raise.py::Z::test_a": "passed"}
+	if diff := cmp.Diff(want, res.outcomes()); diff != "" || status != 1 || !strings.Contains(text.String(), "OSError: the database is gone") {
+		t.Errorf("exit status %d; expected (-), here (+):\n%s\n%s", status, diff, text)
 	}
 }
 

@@ -13,13 +13,22 @@ class NotFound(Exception):
 
 
 class Loader(unittest.TestLoader):
-    """Notes which file each test was collected from, and by which name: a class does not know who imported it."""
+    """Notes which file each test was collected from, and by which name: a class does not know who imported it.
 
-    def __init__(self):
-        super().__init__()
-        self.found = {}  # by id(): the test, its file, the name of its class there
-        self.module, self.names = None, {}
-        self.named = False  # a file was named: no pattern counts
+    It is unittest's default loader for as long as it loads: load_tests may ask for that one too."""
+
+    @classmethod
+    def borrow(cls):
+        loader = unittest.defaultTestLoader
+        loader.__class__ = cls
+        loader.found = {}  # by id(): the test, its file, the name of its class there
+        loader.module, loader.names = None, {}
+        loader.named = False  # a file was named: no pattern counts
+        return loader
+
+    def give_back(self):
+        del self.found, self.module, self.names, self.named
+        self.__class__ = unittest.TestLoader
 
     def note(self, tests, path, name=None):
         for test in leaves(tests):
@@ -108,7 +117,7 @@ class Tests:
         self.root, self.real = options["root"], os.path.realpath(options["root"])
         self.short = {}  # paths from the root
         self.items, self.nodes, self.node_of, self.places = [], [], [], {}
-        self.loader = loader = Loader()
+        self.loader = loader = Loader.borrow()
         patterns = options["patterns"]
         if patterns:
             loader.testNamePatterns = [p if "*" in p else "*%s*" % p for p in patterns]
@@ -118,7 +127,7 @@ class Tests:
         else:
             self.add(loader.discover(options["start"], options["pattern"], options["top"] or None), None)
         self.groups()
-        loader.found = {}
+        loader.give_back()
 
     def named(self, where, pattern):
         """The arguments' tests, each time with what of them is meant: lists of names, None for all."""

@@ -25,16 +25,15 @@ class Feed(unittest.TestSuite):
 
     def __iter__(self):
         sink = self.sink
-        while self.nodes:
-            if not self.run_of.poll():
-                break
+        while self.nodes and self.run_of.poll() and not self.run_of.result.shouldStop:
             node, places = self.nodes.popleft()
             sink.coming = places[0]
             if not unittest.suite._isnotsuite(node):
                 sink.turn()
             yield node
-            for i in places:
-                sink.left_out(i)
+            if not self.run_of.result.shouldStop:
+                for i in places:
+                    sink.left_out(i)
         sink.coming = None
 
     def run(self, result, debug=False):
@@ -150,8 +149,8 @@ class Sink:
 
     def __init__(self, tests, ring, capture, text):
         self.tests, self.ring, self.capture, self.text = tests, ring, capture, text
-        self.coming = self.index = self.blocked = None
-        self.ended = set()
+        self.coming = self.index = self.blocked = self.group = None
+        self.ended, self.count = set(), 0
         self.begin(None)
 
     def begin(self, index):
@@ -160,6 +159,9 @@ class Sink:
         self.running = self.ran = False
         self.start, self.mark, self.took = time.time(), time.perf_counter(), [-1.0, -1.0, -1.0]
         if index is not None:
+            group = self.tests.items[index].group
+            if group != self.group:  # what kept other tests from running says nothing of this one
+                self.group, self.blocked = group, None
             self.ring.checkpoint(index, 1, self.start)
 
     def turn(self):
@@ -247,12 +249,10 @@ class Sink:
             self.ring.timed(wire.PASSED, index, self.start, *self.took)
         else:
             if not self.reports:
-                if self.ran or self.blocked is None:
-                    self.reports.append({"when": "call", "outcome": "passed", "kind": "TestReport"})
-                else:
-                    self.reports.append(self.blocked)
+                self.reports.append({"when": "call", "outcome": "passed", "kind": "TestReport"} if self.ran else self.blocked or NOT_STARTED)
             self.send(index)
         self.ended.add(index)
+        self.count += self.ran
         self.tests.items[index].test = None  # as unittest does: what it holds may go
         self.begin(None)
 
@@ -265,6 +265,15 @@ class Sink:
             self.ring.send(wire.REPORT, index, dump(said))
         self.ring.timed(wire.END, index, self.start, *self.took)
 
+    def broke(self, places):
+        """A suite of a class of its own let an exception out."""
+        if self.index is None:
+            self.begin(places[0])
+        self.report("error", "addError", self.tests.items[self.index].test, sys.exc_info(), traceback.format_exc())
+        self.close()
+        for i in places:
+            self.left_out(i)
+
     def left_out(self, index):
         """Ends a test that did not start: a fixture of its class, or module, is why."""
         if index not in self.ended and index != self.index:
@@ -274,3 +283,4 @@ class Sink:
 
 
 PHASES = ("setup", "call", "teardown")
+NOT_STARTED = {"when": "setup", "outcome": "skipped", "kind": "TestReport", "message": "its suite did not start it"}

@@ -69,7 +69,7 @@ class Run:
         self.stream = open(os.devnull, "w") if silent else None
         capture = Capture(out, err) if silent and self.role != "controller" else None
         self.sink = Sink(tests, self.ring, capture, message.get("text", False))
-        self.ran, self.spent, self.interrupted = 0, (0.0, 0.0), False
+        self.spent, self.interrupted = (0.0, 0.0), False
         self.queue, self.finished, self.stopped = collections.deque(), False, False
 
     def __call__(self, result):
@@ -102,11 +102,14 @@ class Run:
             batch = [self.queue.popleft()]
             while self.queue and items[self.queue[0]].group == items[batch[0]].group:
                 batch.append(self.queue.popleft())
-            self.some(batch)
+            try:
+                self.some(batch)
+            except Exception:  # it would end unittest; here the others go on
+                self.result._testRunEntered = False
+                self.sink.broke(batch)
             self.result._previousTestClass = None  # or it would be torn down again
 
     def some(self, indices):
-        self.ran += len(indices)
         Feed(self, self.tests.take(indices)).run(self.result)
 
     def poll(self):
@@ -134,7 +137,7 @@ class Run:
     def finish(self, status):
         if self.interrupted:
             status = INTERRUPTED
-        self.ring.send(wire.DONE, 0, dump({"status": status, "ran": self.ran, "wall": self.spent[0], "cpu": self.spent[1]}))
+        self.ring.send(wire.DONE, 0, dump({"status": status, "ran": self.sink.count, "wall": self.spent[0], "cpu": self.spent[1]}))
 
 
 def main(stage, enter, finish):

@@ -457,9 +457,9 @@ func (p *program) selection(f testFlags, dir, state string) ([]string, *workspac
 	if len(w.lines) == 0 && len(w.globs) == 0 {
 		return f.rest, open(f.rest), nil
 	}
-	if len(w.lines) == 0 && slices.ContainsFunc(w.globs, func(g string) bool { return isModule(dir, g) }) {
-		ws := open(w.args)
-		if _, env, _ := ws.Apply(workspace.Update{}).Configure(); env != nil && !env.HasPytest {
+	if modules := modulesOf(dir, w.globs); len(modules) > 0 && len(w.lines) == 0 {
+		ws := open(append(modules, w.args...))
+		if _, env, _ := ws.Apply(workspace.Update{}).Configure(); env != nil && discover.Unittest(env) {
 			return f.rest, ws, nil // names of unittest's
 		}
 		ws.Close()
@@ -482,12 +482,30 @@ func (p *program) selection(f testFlags, dir, state string) ([]string, *workspac
 	return append(args, idsFor(items)...), ws, nil
 }
 
-// isModule reports whether a word is what python -m unittest takes: a dotted
-// name that begins with a module in the folder, or the word discover.
-func isModule(dir, word string) bool {
-	first, _, _ := strings.Cut(word, ".")
-	path := absolute(dir, first)
-	return word == "discover" || file.IsDir(path) || file.IsRegular(path+".py")
+// modulesOf returns the files or folders of words as python -m unittest takes
+// them: dotted names that begin with a module in the folder, or discover.
+func modulesOf(dir string, words []string) (paths []string) {
+	for _, word := range words {
+		path, found := dir, ""
+		for part := range strings.SplitSeq(word, ".") {
+			path = filepath.Join(path, part)
+			if file.IsRegular(path + ".py") {
+				found = path + ".py"
+				break
+			}
+			if !file.IsDir(path) {
+				break
+			}
+			found = path
+		}
+		if found == "" && word == "discover" {
+			found = dir
+		}
+		if found != "" {
+			paths = append(paths, found)
+		}
+	}
+	return paths
 }
 
 // idsFor names items for pytest, a function once for all of its cases that are
