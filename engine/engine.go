@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/plan"
@@ -21,12 +22,13 @@ import (
 
 // Request is one run of tests.
 type Request struct {
-	Env   *pyenv.Env
-	Dir   string   // working directory
-	Vars  []string // environment, KEY=VALUE
-	Args  []string // pytest's arguments, or unittest's where there is no pytest
-	State string   // folder for state, "" for none
-	Root  string   // pytest's rootdir; "" when it is not known: nothing is remembered then, and ids are of Dir where there is no pytest
+	Env    *pyenv.Env
+	Dir    string         // working directory
+	Vars   []string       // environment, KEY=VALUE
+	Args   []string       // pytest's arguments, or unittest's where there is no pytest
+	State  string         // folder for state, "" for none
+	Config *config.Config // of the arguments; nil when it is not known: nothing is remembered then
+	Root   string         // pytest's rootdir; "" when it is not known: nothing is remembered then, and ids are of Dir where there is no pytest
 
 	Module    bool // as python -m pytest, with the working directory on sys.path
 	Workers   int  // processes that run tests; 0 is 1
@@ -34,6 +36,7 @@ type Request struct {
 	Shard     plan.Shard
 	Seed      *int64                  // shuffles the modules; nil for pytest's order
 	Durations func(id string) float64 // seconds, negative where not known; nil: those of earlier runs, which no shard follows
+	Due       func(id string) bool    // nil: all are; else the others need not run
 	Retries   int
 	Timeout   time.Duration   // how long a test may take; 0 for ever
 	FlakyFail bool            // a test that passed when it ran again is a failure
@@ -79,6 +82,7 @@ func (r *Request) Check() error {
 type Engine struct {
 	pool    pool.Pool
 	writing sync.WaitGroup // histories
+	writes  sync.Mutex     // held while results are written
 }
 
 // Close ends all processes. No run may be under way.
@@ -103,6 +107,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	if err != nil {
 		return 4, err
 	}
+	seen := newRecorder(r) // before anything of the project is read
 	session, err := e.open(ctx, s)
 	if err != nil {
 		return 3, err
@@ -130,19 +135,20 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	h := e.history(r)
 	e.learn(r, session)
 	o.Plan = r.plan(session.Items(), o.Workers, h)
-	if len(o.Plan.Left) > 0 {
-		session.Choose(run.Pairs(o.Plan.Order()), r.Timeout)
-	} else {
-		session.Choose(nil, r.Timeout)
+	var chosen []uint32
+	if len(o.Plan.Left)+len(o.Plan.Unchanged) > 0 {
+		chosen = run.Pairs(o.Plan.Order())
 	}
-	seen := &recorder{}
+	session.Choose(chosen, len(o.Plan.Unchanged) > 0, r.Timeout)
+	sinks = append(sinks, seen)
 	if observed := session.Observed(); observed != nil {
 		for _, s := range sinks {
 			s.Event(run.Event{Observed: observed})
 		}
 	}
-	status, err = run.Run(ctx, session, o, append(sinks, seen)...)
-	e.remember(h, seen.results)
+	seen.collected(session)
+	status, err = run.Run(ctx, session, o, sinks...)
+	e.remember(h, seen)
 	if status == 0 && r.FlakyFail && len(seen.flaky) > 0 {
 		status = 1
 	}
@@ -189,7 +195,7 @@ func (r *Request) settings() (s pool.Settings, err error) {
 
 // plan decides what is run where.
 func (r *Request) plan(items []plan.Item, workers int, h *history.History) *plan.Plan {
-	in := plan.Input{Items: items, Workers: min(workers, max(len(items), 1)), Dist: r.Dist, Shard: r.Shard, Seed: r.Seed, Seconds: r.Durations}
+	in := plan.Input{Items: items, Workers: min(workers, max(len(items), 1)), Dist: r.Dist, Shard: r.Shard, Seed: r.Seed, Seconds: r.Durations, Due: r.Due}
 	if in.Seconds == nil && r.Shard.N < 2 && workers > 1 {
 		in.Seconds = h.Seconds
 	}

@@ -56,6 +56,7 @@ type Input struct {
 	Workers int // at least 1
 	Dist    Dist
 	Shard   Shard
+	Due     func(id string) bool // nil: all are
 	// Seconds is how long a test is expected to take, negative when that is not
 	// known. It may be nil. What a shard holds depends on it: it must be the
 	// same for all of them.
@@ -78,6 +79,9 @@ type Plan struct {
 	Fixed bool      // the workers keep to it
 	Whole bool      // batches must not be split
 	Left  []int     // items that another shard has
+	// Unchanged are items that need not run: nothing they depend on has changed
+	// since they passed.
+	Unchanged []int
 }
 
 // Count is the number of items in the plan.
@@ -110,9 +114,12 @@ func Size(bs []Batch) (n int) {
 // Build makes the plan. Each item is in exactly one batch of one slot, or left
 // to another shard.
 func Build(in Input) *Plan {
+	p := &Plan{Whole: in.Dist == LoadScope || in.Dist == LoadFile || in.Dist == LoadGroup}
 	batches := Cut(in.Items, in.Dist)
 	weight := weights(in)
-	p := &Plan{Whole: in.Dist == LoadScope || in.Dist == LoadFile || in.Dist == LoadGroup}
+	if in.Due != nil {
+		batches = p.due(batches, in)
+	}
 	if in.Shard.N > 1 {
 		batches, p.Left = in.Shard.of(batches, weight)
 	}
@@ -123,6 +130,26 @@ func Build(in Input) *Plan {
 	}
 	p.Slots = deal(batches, max(in.Workers, 1), weight)
 	return p
+}
+
+// due takes what need not run out of the batches.
+func (p *Plan) due(batches []Batch, in Input) []Batch {
+	kept := batches[:0]
+	for _, b := range batches {
+		items := b.Items[:0]
+		for _, i := range b.Items {
+			if in.Due(in.Items[i].ID) {
+				items = append(items, i)
+			} else {
+				p.Unchanged = append(p.Unchanged, i)
+			}
+		}
+		if b.Items = items; len(items) > 0 {
+			kept = append(kept, b)
+		}
+	}
+	slices.Sort(p.Unchanged)
+	return kept
 }
 
 // weights returns the expected cost of each item; of those without history

@@ -34,6 +34,14 @@ func TestShardsPartition(t *testing.T) {
 			seed := rapid.Int64().Draw(t, "seed")
 			in.Seed = &seed
 		}
+		if rapid.Bool().Draw(t, "some") {
+			due := rapid.SliceOfN(rapid.Bool(), len(in.Items), len(in.Items)).Draw(t, "due")
+			byID := map[string]bool{}
+			for i, it := range in.Items {
+				byID[it.ID] = due[i]
+			}
+			in.Due = func(id string) bool { return byID[id] }
+		}
 		n := rapid.IntRange(1, 5).Draw(t, "shards")
 		where := make([]int, len(in.Items))
 		for k := 1; k <= n; k++ {
@@ -42,13 +50,16 @@ func TestShardsPartition(t *testing.T) {
 			if len(p.Slots) != in.Workers {
 				t.Fatalf("%d slots for %d workers", len(p.Slots), in.Workers)
 			}
-			if p.Count()+len(p.Left) != len(in.Items) {
-				t.Fatalf("%d planned and %d left of %d", p.Count(), len(p.Left), len(in.Items))
+			if p.Count()+len(p.Left)+len(p.Unchanged) != len(in.Items) {
+				t.Fatalf("%d planned, %d left and %d unchanged of %d", p.Count(), len(p.Left), len(p.Unchanged), len(in.Items))
+			}
+			for _, i := range p.Unchanged {
+				where[i] = -1
 			}
 			for _, slot := range p.Slots {
 				for _, b := range slot {
 					for _, i := range b.Items {
-						if where[i] != 0 {
+						if where[i] != 0 || in.Due != nil && !in.Due(in.Items[i].ID) {
 							t.Fatalf("%s is in shards %d and %d", in.Items[i].ID, where[i], k)
 						}
 						where[i] = k
@@ -63,7 +74,7 @@ func TestShardsPartition(t *testing.T) {
 		}
 		for _, b := range Cut(in.Items, in.Dist) {
 			for _, i := range b.Items {
-				if b.Whole && where[i] != where[b.Items[0]] {
+				if in.Due == nil && b.Whole && where[i] != where[b.Items[0]] {
 					t.Fatalf("%s and %s must stay together", in.Items[b.Items[0]].ID, in.Items[i].ID)
 				}
 			}

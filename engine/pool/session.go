@@ -36,8 +36,9 @@ type Session struct {
 	// touched 59 instead of 73 µs in a worker for a test of the 193
 	spares []*process
 
-	chosen []uint32      // of this run, as pairs of first and count; nil for all
-	limit  time.Duration // of a test in this run; 0 for none
+	chosen    []uint32 // of this run, as pairs of first and count; nil for all
+	unchanged bool
+	limit     time.Duration // of a test in this run; 0 for none
 
 	mu       sync.Mutex
 	consumed bool   // the collected process itself became a worker
@@ -102,7 +103,7 @@ func (p *Session) collect(ctx context.Context) (err error) {
 // reuse makes a kept session that of another run.
 func (p *Session) reuse(s Settings) {
 	p.used = true
-	p.chosen, p.limit = nil, 0
+	p.chosen, p.unchanged, p.limit = nil, false, 0
 	p.settings.Stdin, p.settings.Stdout, p.settings.Stderr, p.vars = s.Stdin, s.Stdout, s.Stderr, s.Env
 	_ = p.head.tell(s.Stdout, s.Stderr, true) // an output that cannot be written is met again by the run
 }
@@ -143,7 +144,11 @@ func (p *Session) single() string {
 
 // Choose says which items the next run has; nil is all. limit is how long a
 // test may take, 0 for ever. It is for the time until Release.
-func (p *Session) Choose(pairs []uint32, limit time.Duration) { p.chosen, p.limit = pairs, limit }
+// unchanged says that the others need not run: pytest is not told that they
+// were deselected.
+func (p *Session) Choose(pairs []uint32, unchanged bool, limit time.Duration) {
+	p.chosen, p.unchanged, p.limit = pairs, unchanged, limit
+}
 
 // Read lists what was read, or looked for, while the tests were collected, and
 // the folders that the project's own code listed. ok says that the tests are
@@ -151,6 +156,9 @@ func (p *Session) Choose(pairs []uint32, limit time.Duration) { p.chosen, p.limi
 func (p *Session) Read() (files, listed []string, ok bool) {
 	return p.info.Files, p.info.Listed, p.info.Whole && !p.used
 }
+
+// Whole reports whether the tests are all that pytest has in their files.
+func (p *Session) Whole() bool { return p.info.Whole }
 
 // Observed is what was opened by whom while the tests were collected, nil when
 // nobody looked.
@@ -271,7 +279,7 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 			"again": p.used, "environ": renewal(p.settings.Env, p.vars),
 		}
 		if p.chosen != nil {
-			message["chosen"] = p.chosen
+			message["chosen"], message["unchanged"] = p.chosen, p.unchanged
 		}
 		if p.limit > 0 {
 			message["limit"], message["alarm"] = p.limit.Seconds(), alarm

@@ -83,6 +83,14 @@ func (f *Footer) gain(processors int) float64 {
 	return gain
 }
 
+// Ran is how many tests ended.
+func (f *Footer) Ran() (n int) {
+	for _, k := range f.ended.Totals {
+		n += k
+	}
+	return n
+}
+
 // Slow names tests that have been running for long.
 type Slow struct{ Out io.Writer }
 

@@ -70,7 +70,7 @@ func (j *JSONL) Event(e run.Event) {
 			totals[o.String()] = n
 		}
 		end := map[string]any{"event": "run_ended", "outcome": outcome(e.Ended), "status": e.Ended.Status, "totals": totals,
-			"not_run": e.Ended.NotRun, "seconds": e.Ended.Seconds,
+			"not_run": e.Ended.NotRun, "unchanged": e.Ended.Unchanged, "seconds": e.Ended.Seconds,
 			"ran": e.Ended.Ran, "worker_wall": e.Ended.Wall, "worker_cpu": e.Ended.CPU}
 		if len(j.failed) > 0 {
 			end["rerun"] = "dx-py test " + shellWords(j.failed)

@@ -60,12 +60,13 @@ type Spent struct {
 // Ended ends a run.
 type Ended struct {
 	Spent
-	Status  int // pytest's exit status
-	Totals  map[pytest.Outcome]int
-	NotRun  int
-	Flaky   []string // ids of tests that passed when they ran again
-	Whole   bool     // no process died: all that was opened is told
-	Seconds float64
+	Status    int // pytest's exit status
+	Totals    map[pytest.Outcome]int
+	NotRun    int
+	Unchanged int      // that need not run
+	Flaky     []string // ids of tests that passed when they ran again
+	Whole     bool     // no process died: all that was opened is told
+	Seconds   float64
 }
 
 // Sink is told of a run, in order, from one goroutine.

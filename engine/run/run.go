@@ -126,8 +126,10 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 		d.options.Plan = plan.Build(plan.Input{Items: d.items, Workers: o.Workers})
 	}
 	d.tests = make([]test, len(d.items))
-	for _, i := range d.options.Plan.Left {
-		d.tests[i].left = true
+	for _, list := range [][]int{d.options.Plan.Left, d.options.Plan.Unchanged} {
+		for _, i := range list {
+			d.tests[i].left = true
+		}
 	}
 	d.order = d.options.Plan.Order()
 	d.emit(Event{Started: &Started{Tests: len(d.order), Workers: max(o.Workers, 1), Mode: o.Mode, Reason: o.Reason, Version: o.Version, Divisible: o.Divisible}})
@@ -143,7 +145,7 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 		}
 	}
 	d.emit(Event{Ended: &Ended{
-		Status: d.status, Totals: d.totals, NotRun: notRun, Flaky: d.flaky, Whole: !d.lost, Spent: d.spent, Seconds: time.Since(d.began).Seconds(),
+		Status: d.status, Totals: d.totals, NotRun: notRun, Unchanged: len(d.options.Plan.Unchanged), Flaky: d.flaky, Whole: !d.lost, Spent: d.spent, Seconds: time.Since(d.began).Seconds(),
 	}})
 	return d.status, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/graph"
+	"github.com/dx-py/dx-py-ls/engine/history"
 )
 
 // Graph returns what the files of the Suite depend on. The error is Suite's.
@@ -70,6 +71,15 @@ func testFiles(cfg *config.Config, suite *discover.Suite) []string {
 	return out
 }
 
+// observed is what earlier runs saw to be opened.
+func (s *Snapshot) observed(stateDir string) map[string][]string {
+	if stateDir == "" {
+		return nil
+	}
+	opened := history.LoadOpened(StateFolder(stateDir, s.cfg.Root))
+	return opened.Observed(s.cfg.Root)
+}
+
 // buildGraph makes the Graph with the help of an index; false when its memory
 // turned out to be gone.
 func (s *Snapshot) buildGraph(stateDir string, roots []string) (ok bool) {
@@ -84,7 +94,7 @@ func (s *Snapshot) buildGraph(stateDir string, roots []string) (ok bool) {
 		fs := newFiles(s.overlays, ix, s.cache, look)
 		defer fs.ahead.Wait()
 		maps.Copy(fs.dirs, s.listed)
-		in := graph.Input{Config: s.cfg, Env: s.env, Source: fs, Roots: roots}
+		in := graph.Input{Config: s.cfg, Env: s.env, Source: fs, Roots: roots, Observed: s.observed(stateDir)}
 		if s.base != nil {
 			s.graph.Store(s.base.Update(in, s.since))
 		} else {

@@ -69,13 +69,13 @@ class Run:
         plugin.reporter = reporter
         plugin.role = self
         if "chosen" in message:
-            self.narrow(message["chosen"], role)
+            self.narrow(message["chosen"], role == "worker" or message.get("unchanged", False))
         if "limit" in message and role != "controller":
             Alarm(message["alarm"], message["limit"], reporter).arm()
         self.replay = Replay(session, self.items, plugin, reporter, role == "solo")
         feed = self.feed()
         recorder = plugin.recorder
-        if recorder is not None and role != "controller":
+        if recorder is not None:
             recorder.observing, reporter.observer = True, recorder.observer
         began = time.perf_counter(), time.process_time()
         try:
@@ -90,15 +90,10 @@ class Run:
                 self.whole_items(feed, reporter)
         finally:
             plugin.reporter = None
-            self.observed(recorder, role)
+            if recorder is not None:
+                recorder.observer.test = None  # what reads for a report at the end reads for no test
             self.spent = time.perf_counter() - began[0], time.process_time() - began[1]
             reporter.terminal.flush()
-
-    def observed(self, recorder, role):
-        """Says which files were opened, before what ends the session."""
-        if recorder is not None and role != "controller":
-            recorder.observing = False
-            self.ring.send(wire.OBSERVED, 0, dump(recorder.observer.take()))
 
     def whole_items(self, feed, reporter):
         """pytest's own loop."""
@@ -138,7 +133,7 @@ class Run:
             self.ran += 1
             yield index, items[index], items[queue[0]] if queue else None
 
-    def narrow(self, pairs, role):
+    def narrow(self, pairs, silent):
         """Deselects what another shard has, as a plugin would in pytest_collection_modifyitems."""
         chosen = set()
         for first, count in zip(pairs[::2], pairs[1::2]):
@@ -147,7 +142,7 @@ class Run:
         left = [item for i, item in enumerate(self.items) if i not in chosen]
         session.items = [item for i, item in enumerate(self.items) if i in chosen]
         session.testscollected = len(session.items)
-        if role != "worker":
+        if not silent:
             self.session.config.hook.pytest_deselected(items=left)
 
     def stop(self, reason):
@@ -160,6 +155,10 @@ class Run:
 
     def finish(self, status):
         """The last words, when nothing of the user's will run any more."""
+        recorder = self.plugin.recorder
+        if recorder is not None:
+            recorder.observing = False
+            self.ring.send(wire.OBSERVED, 0, dump(recorder.observer.take()))
         self.ring.send(wire.DONE, 0, dump({"status": status, "ran": self.ran, "wall": self.spent[0], "cpu": self.spent[1]}))
 
 

@@ -20,7 +20,8 @@ func (p *program) explainCommand(use string) *cobra.Command {
 		Use:   "explain NODEID|PATH:LINE [flags] [-- PYTEST-ARGS...]",
 		Short: "Say on which files a test depends, and why",
 		Long: `Print the files of the project that a test depends on, each below the file
-that leads to it by the shortest path, with the reason and the line.`,
+that leads to it by the shortest path, with the reason and the line; and why
+test --affected would run it, or need not.`,
 		Example: "  " + use + ` explain tests/test_api.py::test_login
   ` + use + ` explain tests/test_api.py:42`,
 		Args: cobra.MinimumNArgs(1),
@@ -58,7 +59,24 @@ func (p *program) explain(f graphFlags, where string, pytestArgs []string) error
 		done[it.Path] = true
 		pr.tree(out, it, items)
 	}
+	p.reasons(out, pr, f, pytestArgs, items)
 	return out.Flush()
+}
+
+// reasons prints why the tests would run with --affected, or need not; what
+// all have in common once.
+func (p *program) reasons(out *bufio.Writer, pr *project, f graphFlags, pytestArgs []string, items []*pytest.Item) {
+	all := p.explainDue(pr, f, pytestArgs, items)
+	for i, r := range all {
+		if i > 0 && all[i-1].Text == r.Text && all[i-1].Due == r.Due {
+			continue
+		}
+		due := map[bool]string{true: "due", false: "not due"}[r.Due]
+		fmt.Fprintf(out, "\n%s: %s: %s\n", items[i].ID, due, r.Text)
+		for _, e := range r.Path {
+			fmt.Fprintf(out, "  %s\n", pr.sentence(e))
+		}
+	}
 }
 
 // find returns the tests that an id, a file or PATH:LINE names.

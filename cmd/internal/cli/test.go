@@ -48,6 +48,9 @@ Flags:
       --dist MODE        how tests are given to them, as pytest-xdist: load,
                          loadscope, loadfile, loadgroup, worksteal
       --maxprocesses N   no more than N workers with -n auto
+      --affected[=REV]   only tests that are due: that have not passed with all
+                         they depend on as it is; with REV those that differ
+                         from where HEAD left REV (--changed is the same)
       --shard I/N        only the I-th of N parts of the tests
       --durations-file F seconds by test id (JSON): parts and workers get about
                          the same time; a run without --shard brings it up to date
@@ -169,7 +172,7 @@ func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspac
 	}
 	r = engine.Request{Env: env, Dir: dir, Vars: vars, Args: args, State: state, FlakyFail: f.flakyFail}
 	if cfg != nil {
-		r.Root, r.Terminal, r.Module = cfg.Root, cfg.Interactive, cfg.Tool.Invocation == "python -m pytest"
+		r.Config, r.Root, r.Terminal, r.Module = cfg, cfg.Root, cfg.Interactive, cfg.Tool.Invocation == "python -m pytest"
 		if cfg.Tool.StateDir != "" && f.stateDir == "" && !f.cold {
 			r.State = absolute(cfg.Root, cfg.Tool.StateDir)
 		}
@@ -293,7 +296,6 @@ func (p *program) testOnce(f testFlags) error {
 			return err // the command line is pytest's
 		}
 	}
-	p.timings.mark("selection")
 	e := p.engine
 	if p.call != nil {
 		if r.Terminal {
@@ -302,6 +304,18 @@ func (p *program) testOnce(f testFlags) error {
 		e, r.Kill = p.call.Engine(cmp.Or(r.Root, r.Dir)), p.call.Kill
 		p.call.Begin()
 	}
+	unchanged := 0
+	if f.affected {
+		e.Settle()
+		d, err := p.affectedOnly(ws, &r, &f)
+		if err != nil {
+			return err
+		}
+		if unchanged = len(d.items) - d.count(); len(d.files) == 0 {
+			return p.nothingDue(f, unchanged)
+		}
+	}
+	p.timings.mark("selection")
 	ctx, stop := p.context()
 	defer stop()
 	var known history.Durations
@@ -355,6 +369,9 @@ func (p *program) testOnce(f testFlags) error {
 	if len(took) > 0 && err == nil {
 		err = known.Save(absolute(p.dir, f.durations), took)
 	}
+	if f.affected && f.format == "text" && err == nil {
+		fmt.Fprintln(p.stdout, unchangedLine(footer.Ran(), unchanged, f.since))
+	}
 	p.footer(&footer, r.Stdout)
 	p.timings.mark("render")
 	if p.call == nil {
@@ -390,6 +407,18 @@ func (p *program) github(r *engine.Request) (hub *report.GitHub, done func(), er
 	}
 	hub.Summary = summary
 	return hub, func() { summary.Close() }, nil
+}
+
+// nothingDue ends a run that has nothing to do.
+func (p *program) nothingDue(f testFlags, unchanged int) error {
+	if f.format == "jsonl" {
+		lines := report.NewJSONL(p.stdout)
+		lines.Event(run.Event{Started: &run.Started{Workers: 1, Mode: "fast"}})
+		lines.Event(run.Event{Ended: &run.Ended{Unchanged: unchanged}})
+		return lines.Err
+	}
+	fmt.Fprintln(p.stdout, unchangedLine(0, unchanged, f.since))
+	return nil
 }
 
 // results are those of a run.

@@ -22,6 +22,9 @@ type testFlags struct {
 	shard, durations, seed                  string
 	timeout, retries, reruns, stress, junit string
 
+	affected bool
+	since    string // the revision of --affected=REV
+
 	flakyFail, cold, spread, ci, timings bool
 	attach                               bool // --daemon, --no-daemon: attach has read them
 	help                                 bool
@@ -59,6 +62,7 @@ func parseTestFlags(dir string, args []string) (f testFlags, err error) {
 	} {
 		values[name] = to
 	}
+	args = f.takeAffected(args)
 	f.rest, err = take(args, values, map[string]*bool{
 		"--fail-on-flaky": &f.flakyFail, "--cold": &f.cold, "--ci": &f.ci, "-d": &f.spread, "--timings": &f.timings, "--daemon": &f.attach, "--no-daemon": &f.attach, "--repeat-stdin": &f.repeat,
 	})
@@ -69,6 +73,24 @@ func parseTestFlags(dir string, args []string) (f testFlags, err error) {
 		f.rest = append([]string{"--junitxml=" + f.junit}, f.rest...)
 	}
 	return f, f.settle(err)
+}
+
+// takeAffected takes --affected and --affected=REV out of a command line, and
+// the same by the name of --changed.
+func (f *testFlags) takeAffected(args []string) []string {
+	rest := make([]string, 0, len(args))
+	for i, a := range args {
+		name, rev, _ := strings.Cut(a, "=")
+		switch {
+		case a == "--":
+			return append(rest, args[i:]...)
+		case name == "--affected" || name == "--changed":
+			f.affected, f.since = true, rev
+		default:
+			rest = append(rest, a)
+		}
+	}
+	return rest
 }
 
 // parsePytestFlags takes only what is ours to do of pytest's own command line.
