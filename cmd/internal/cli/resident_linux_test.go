@@ -178,6 +178,8 @@ def test_hang():
     print(os.getpid(), file=fifo, flush=True)
     while True:
         pass
+if os.environ.get("AT_ONCE"):
+    test_hang()
 `
 
 // hang starts a client whose test hangs, and returns when it does; gone waits
@@ -244,6 +246,15 @@ func TestInterrupt(t *testing.T) {
 	out := fmt.Sprint(cmd.Stdout)
 	if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(out, "KeyboardInterrupt") || !strings.Contains(out, "no tests ran in") {
 		t.Errorf("exit status %d\n%s", cmd.ProcessState.ExitCode(), out)
+	}
+	for _, flag := range []string{"--daemon", "--no-daemon"} {
+		cmd, gone = h.hang("AT_ONCE=1", "test", flag)
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		gone()
+		if got := fmt.Sprint(cmd.Stderr); cmd.ProcessState.ExitCode() != 2 || got != "interrupted while the tests were collected\n" {
+			t.Errorf("%s: exit status %d, %q", flag, cmd.ProcessState.ExitCode(), got)
+		}
 	}
 	cmd, gone = h.hang("STUBBORN=1", "test")
 	_ = cmd.Process.Signal(os.Interrupt)

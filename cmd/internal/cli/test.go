@@ -312,6 +312,11 @@ func (p *program) test(f testFlags) error {
 	if p.call == nil {
 		p.timings.print(p.stderr)
 	}
+	if err != nil && ctx.Err() != nil {
+		fmt.Fprintln(p.stderr, "interrupted while the tests were collected")
+		p.status = exitInterrupted
+		return nil
+	}
 	var none *engine.NoPytestError
 	if err != nil && !errors.As(err, &none) && !errors.Is(err, pyenv.ErrNone) {
 		fmt.Fprintf(p.stderr, "error: %v\n", err)
