@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -231,10 +230,7 @@ func Start(p Place, argv, env []string, log *os.File) (ours bool, err error) {
 	cmd.Stderr = log
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	// The thread must be the main one's equal: what the child inherits is its.
-	runtime.LockOSThread()
 	err = cmd.Start()
-	runtime.UnlockOSThread()
 	w.Close()
 	if err != nil {
 		return false, fmt.Errorf("starting the resident process: %w", err)
