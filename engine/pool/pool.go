@@ -34,6 +34,7 @@ type Settings struct {
 	Stdin          *os.File // nil: /dev/null
 	Stdout, Stderr *os.File // nil: /dev/null
 	Text           bool     // reports carry their text
+	Record         bool     // what is read while the tests are collected is told; always so in a session that is kept
 }
 
 // CompiledFolder is the folder in a state folder that holds what all projects

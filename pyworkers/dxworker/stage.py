@@ -127,8 +127,9 @@ class Stage:
 class Plugin:
     """Stops pytest between its stages, and hears of every report."""
 
-    def __init__(self, stage, recorder):
-        self.stage, self.recorder = stage, recorder
+    def __init__(self, stage, recorder, keep):
+        """keep: more runs may follow."""
+        self.stage, self.recorder, self.keep = stage, recorder, keep
         self.reporter = None
         self.role = None  # of roles.py, in a process that runs items
 
@@ -146,6 +147,8 @@ class Plugin:
             setattr(cls, name, pytest.hookimpl(tryfirst=True)(getattr(cls, name)))
 
     def pytest_load_initial_conftests(self, early_config):
+        if self.recorder is not None:
+            self.recorder.observe(early_config.rootpath if hasattr(early_config, "rootpath") else early_config.rootdir)
         self.stage.stop("P")
 
     def pytest_collection(self, session):
@@ -158,7 +161,7 @@ class Plugin:
         from .roles import Run  # not at the top: it needs pytest
         run = Run(session, self)
         seen = self.recorder.stop(session.config, session.items) if self.recorder is not None else {}
-        if self.recorder is not None:
+        if self.keep:
             settle_garbage()
             sys.stdout.flush()  # what was printed is printed again for a next run
             sys.stderr.flush()
@@ -241,12 +244,13 @@ def main(control, alive):
     recorder = None
     if message.get("keep"):
         sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # as at the interpreter's start
+    if message.get("keep") or message.get("record"):
         recorder = Recorder()
     sys.argv[:] = message["argv"]
     os.chdir(message["dir"])
     if message.get("path0"):
         sys.path.insert(0, message["path0"])
-    plugin = Plugin(stage, recorder)
+    plugin = Plugin(stage, recorder, message.get("keep", False))
     plugin.install()
     status = int(pytest.main(message["args"], plugins=[plugin]))
     try:

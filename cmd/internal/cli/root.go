@@ -118,7 +118,10 @@ func environment(list []string) map[string]string {
 // fail prints an error and returns the exit status that stands for it.
 func (p *program) fail(err error) int {
 	var usage *config.UsageError
+	var tool *config.ToolError
 	switch {
+	case errors.As(err, &tool):
+		fmt.Fprintf(p.stderr, "error: %v\n", err)
 	case errors.As(err, &usage):
 		fmt.Fprintf(p.stderr, "ERROR: %s\n", usage.Message)
 	case errors.Is(err, pyenv.ErrNone):
@@ -177,7 +180,10 @@ func (p *program) root(name string) *cobra.Command {
 		SilenceUsage:  true,
 		Version:       Version,
 	}
-	root.AddCommand(p.testCommand(use), p.pytestCommand(), p.discoverCommand(use), p.verifyCommand(use), p.daemonCommand(), p.cacheCommand())
+	root.AddCommand(
+		p.testCommand(use), p.pytestCommand(), p.discoverCommand(use), p.verifyCommand(use), p.doctorCommand(use), p.daemonCommand(),
+		p.cacheCommand(),
+	)
 	return root
 }
 
