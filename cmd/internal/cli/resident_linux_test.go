@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 var times = regexp.MustCompile(`in \d+\.\d\ds`)
@@ -365,13 +366,31 @@ func TestNoResident(t *testing.T) {
 	if h.want(r, 0, "1 passed"); !strings.Contains(r.stderr, startedLine) || h.pid() == 0 {
 		t.Errorf("with --daemon: %s", r.stderr)
 	}
+	// A project that does not want it, where it runs and where it does not.
+	h.write("pyproject.toml", "[tool.dx-py]\ndaemon = false\n")
+	h.write("test_a.py", "import os\ndef test_a(): print('session', os.getsid(0), 'it is'); assert 0\n")
+	own, err := unix.Getsid(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := fmt.Sprintf("session %d it is\n", own)
+	for _, args := range [][]string{{"test", "-q"}, {"pytest", "-q"}} {
+		for range 2 {
+			r := h.run(args...)
+			if h.want(r, 1, here); r.stderr != "" {
+				t.Errorf("%v: %s", args, r.stderr)
+			}
+			h.run("daemon", "stop") // for the second time
+		}
+	}
+	if r := h.run("test", "--daemon"); !strings.Contains(r.stderr, startedLine) || strings.Contains(r.out, here) {
+		t.Errorf("with --daemon: %s%s", r.stderr, r.out)
+	}
+	h.write("pyproject.toml", "")
 	// -s in a configuration is found in the resident process, which declines.
 	h.write("pytest.ini", "[pytest]\naddopts = -s\n")
-	h.write("test_a.py", "import os\ndef test_a(): print('parent', os.getppid())\n")
-	cmd := h.command("test", "-q")
-	out, err := cmd.CombinedOutput()
-	if want := fmt.Sprintf("parent %d\n", cmd.Process.Pid); err != nil && !strings.Contains(string(out), want) {
-		t.Errorf("want %q in %s, %v", want, out, err)
+	if r := h.run("test", "-q"); !strings.Contains(r.out, here) || r.stderr != "" {
+		t.Errorf("with -s in addopts: %s%s", r.stderr, r.out)
 	}
 }
 

@@ -161,7 +161,11 @@ func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspac
 	}
 	cfg, env, err := ws.Apply(workspace.Update{}).Configure()
 	var ours *config.ToolError
-	if env == nil || errors.As(err, &ours) { // any other error in the configuration is pytest's to tell
+	if p.call != nil && cfg != nil && unwelcome(cfg, f) {
+		err = &daemon.Declined{}
+	}
+	var no *daemon.Declined
+	if env == nil || errors.As(err, &ours) || errors.As(err, &no) { // any other error in the configuration is pytest's to tell
 		ws.Close()
 		return r, nil, err
 	}
