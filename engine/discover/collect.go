@@ -187,7 +187,7 @@ func (w *world) prefetch(args []argument) {
 			p := dir + "/" + e.Name
 			switch {
 			case e.Kind == file.Dir:
-				if !e.Link && (w.parents[p] || !w.skipped(p, e.Name)) {
+				if !e.Link && w.entered(p) && (w.parents[p] || !w.skipped(p, e.Name)) {
 					walk(p, depth+1)
 				}
 			case e.Kind == file.Regular && strings.HasSuffix(e.Name, ".py"):
@@ -367,6 +367,9 @@ func fnmatchEx(pattern, p, name string) bool {
 }
 
 func (w *world) testFile(p, name string) bool {
+	if w.unittest && !importable(name) {
+		return false
+	}
 	for _, pat := range w.cfg.PythonFiles {
 		if fnmatchEx(pat, p, name) {
 			return true
@@ -447,6 +450,9 @@ func (w *world) dir(p string, c *conftest, node *pytest.Node, above []string) {
 		switch e.Kind {
 		case file.Dir:
 			doubt := false
+			if !w.entered(q) {
+				continue
+			}
 			if !w.parents[q] {
 				var ignore bool
 				if ignore, doubt = w.ignored(q, e.Name, true, c); ignore {
@@ -549,7 +555,11 @@ func (w *world) file(p string, c *conftest, node *pytest.Node) {
 		w.doctests(m, id, node)
 	}
 	if w.initial[p] || w.testFile(p, name) {
-		w.suite.Items = append(w.suite.Items, w.moduleItems(m, id, node, c.chain, c.hooks)...)
+		items := w.moduleItems(m, id, node, c.chain, c.hooks)
+		if w.unittest {
+			items = w.unittestItems(m, items)
+		}
+		w.suite.Items = append(w.suite.Items, items...)
 	}
 	for _, g := range m.gaps {
 		w.suite.Problems = append(w.suite.Problems, Problem{p, g.row, g.why})

@@ -50,6 +50,11 @@ type Input struct {
 	Env    map[string]string // VIRTUAL_ENV, PATH, PYTHONPATH, PYENV_*, HOME
 }
 
+// NoPytest says that there is no pytest, and what to do.
+func (e *Env) NoPytest() string {
+	return fmt.Sprintf("%s has no pytest; install it with: %s -m pip install pytest", e.Python, e.Python)
+}
+
 // ErrNone says that there is no usable interpreter; the message lists what was
 // tried.
 var ErrNone = errors.New("no Python 3.8 or newer found")
@@ -87,6 +92,7 @@ func Find(in Input) (*Env, error) {
 		if err := e.load(c, in); err == nil {
 			return e, nil
 		}
+		e.Python, e.Version = "", pytest.Version{}
 	}
 	return e, nil
 }
@@ -263,7 +269,7 @@ func (e *Env) site(dir string) {
 		switch {
 		case strings.HasSuffix(d.Name, ".pth"):
 			e.pth(dir, d.Name)
-		case strings.HasSuffix(d.Name, ".dist-info"):
+		case strings.HasSuffix(d.Name, ".dist-info"), strings.HasSuffix(d.Name, ".egg-info"): // Debian installs the second
 			e.dist(dir, d.Name)
 		case strings.HasSuffix(d.Name, ".egg-link"):
 			if b, err := os.ReadFile(filepath.Join(dir, d.Name)); err == nil {
@@ -279,7 +285,7 @@ func normalize(name string) string {
 }
 
 func (e *Env) dist(dir, info string) {
-	name, version, _ := strings.Cut(strings.TrimSuffix(info, ".dist-info"), "-")
+	name, version, _ := strings.Cut(strings.TrimSuffix(strings.TrimSuffix(info, ".dist-info"), ".egg-info"), "-")
 	name = normalize(name)
 	if _, dup := e.Dists[name]; dup {
 		return

@@ -187,7 +187,7 @@ func (st *Settings) configure() (*config.Config, *pyenv.Env, error) {
 		cfg, err = config.Load(in, env.Pytest)
 	}
 	if err == nil {
-		err = discover.Check(cfg)
+		err = discover.Check(cfg, env)
 	}
 	return cfg, env, err
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/daemon"
+	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/plan"
@@ -39,7 +40,8 @@ outcomes, same output, same exit status.
 
 WHERE is a file or folder, a node id, PATH:LINE for the test there, or a
 pattern with * and ? for the names of functions and classes or for whole ids.
-Every option that is not listed below is pytest's.
+Every option that is not listed below is pytest's. Where there is no pytest,
+unittest runs the tests, with its own options.
 
 Flags:
   -n N                   run on N workers; auto is one for each processor
@@ -290,6 +292,11 @@ func (p *program) testOnce(f testFlags) error {
 		return err
 	}
 	defer ws.Close()
+	if f.exact {
+		if err := r.Check(); err != nil {
+			return err // the command line is pytest's
+		}
+	}
 	p.timings.mark("selection")
 	e := p.engine
 	if p.call != nil {
@@ -318,6 +325,9 @@ func (p *program) testOnce(f testFlags) error {
 		sinks, r.Texts, r.Terminal = append(sinks, lines), true, false
 	default:
 		r.Stdout, r.Stdin = asFile(p.stdout), asFile(p.stdin)
+		if discover.Unittest(r.Env) && r.Workers <= 1 && isTerminal(r.Stdin) {
+			r.Terminal = true // unittest captures nothing: breakpoint() works
+		}
 		sinks = append(sinks, &footer)
 	}
 	if f.ci && p.env["GITHUB_ACTIONS"] != "" {
@@ -358,6 +368,9 @@ func (p *program) testOnce(f testFlags) error {
 		fmt.Fprintln(p.stderr, "interrupted while the tests were collected")
 		p.status = exitInterrupted
 		return nil
+	}
+	if err == nil && f.format == "text" && discover.Unittest(r.Env) {
+		p.needPytest(ws, r.Env)
 	}
 	var none *engine.NoPytestError
 	if err != nil && !errors.As(err, &none) && !errors.Is(err, pyenv.ErrNone) {
@@ -413,6 +426,26 @@ func (p *program) footer(f *report.Footer, out *os.File) {
 	}
 }
 
+// needPytest says which files hold tests that unittest has not run.
+func (p *program) needPytest(ws *workspace.Workspace, env *pyenv.Env) {
+	suite, err := ws.Apply(workspace.Update{}).Suite()
+	if err != nil {
+		return // said by the run
+	}
+	var files []string
+	for _, x := range suite.Problems {
+		if strings.HasSuffix(x.Message, env.NoPytest()) {
+			files = append(files, relative(p.dir, x.Path))
+		}
+	}
+	switch n := len(files); {
+	case n == 1:
+		fmt.Fprintf(p.stderr, "%s has tests that need pytest: %s\n", files[0], env.NoPytest())
+	case n > 1:
+		fmt.Fprintf(p.stderr, "%s and %d more have tests that need pytest: %s\n", files[0], n-1, env.NoPytest())
+	}
+}
+
 // selection turns WHERE into pytest's arguments: lines and patterns into the
 // ids of the tests that are found there.
 func (p *program) selection(f testFlags, dir, state string) ([]string, *workspace.Workspace, error) {
@@ -433,6 +466,13 @@ func (p *program) selection(f testFlags, dir, state string) ([]string, *workspac
 	if len(w.lines) == 0 && len(w.globs) == 0 {
 		return f.rest, open(f.rest), nil
 	}
+	if len(w.lines) == 0 && slices.ContainsFunc(w.globs, func(g string) bool { return isModule(dir, g) }) {
+		ws := open(w.args)
+		if _, env, _ := ws.Apply(workspace.Update{}).Configure(); env != nil && !env.HasPytest {
+			return f.rest, ws, nil // names of unittest's
+		}
+		ws.Close()
+	}
 	args := slices.Clone(f.rest)
 	for k := len(at) - 1; k >= 0; k-- {
 		args = slices.Delete(args, at[k], at[k]+1)
@@ -449,6 +489,14 @@ func (p *program) selection(f testFlags, dir, state string) ([]string, *workspac
 		return nil, nil, err
 	}
 	return append(args, idsFor(items)...), ws, nil
+}
+
+// isModule reports whether a word is what python -m unittest takes: a dotted
+// name that begins with a module in the folder, or the word discover.
+func isModule(dir, word string) bool {
+	first, _, _ := strings.Cut(word, ".")
+	path := absolute(dir, first)
+	return word == "discover" || file.IsDir(path) || file.IsRegular(path+".py")
 }
 
 // idsFor names items for pytest, a function once for all of its cases that are
