@@ -39,7 +39,7 @@ test:
 	$(GO) test -tags $(TAGS) ./engine/internal/cpu
 
 race:
-	$(GO) test -race -timeout 30m ./engine ./engine/run/... ./engine/ring/... ./engine/workspace/... ./engine/store/... ./lsp/...
+	$(GO) test -race -timeout 30m ./engine ./engine/daemon ./engine/run/... ./engine/ring/... ./engine/workspace/... ./engine/store/... ./lsp/...
 
 # The packages without cgo must build on the platforms that CI has not.
 lint:

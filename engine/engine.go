@@ -120,7 +120,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		return status, nil
 	}
 	o := session.Options()
-	o.Version, o.Terminal, o.Timeout = r.Env.Pytest.String(), r.Terminal, r.Timeout
+	o.Version, o.Terminal, o.Timeout, o.Kill = r.Env.Pytest.String(), r.Terminal, r.Timeout, r.Kill
 	if s.Unittest != nil {
 		o.Version, r.Dist, o.Abrupt = r.Env.Version.String(), plan.LoadGroup, true // a class's tests are a group
 	}

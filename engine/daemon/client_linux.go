@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -18,8 +17,8 @@ import (
 )
 
 // answersIn is how long a resident process may take to say that it has read a
-// request; it takes less than a millisecond.
-const answersIn = 5 * time.Second
+// request; it takes less than a millisecond. A test has less patience.
+var answersIn = 5 * time.Second
 
 // Attach has the resident process do what is asked, and returns the exit
 // status and its notes. An interrupt asks it to stop, a second one at once;
@@ -54,6 +53,8 @@ func Attach(p Place, r Request, interrupts chan os.Signal) (status int, notes st
 		switch {
 		case err != nil && begun:
 			return 0, "", ErrBroken
+		case errors.Is(err, unix.EAGAIN):
+			return 0, "", ErrSilent
 		case err != nil:
 			return 0, "", ErrLost
 		case kind == accepted:
@@ -229,10 +230,7 @@ func Start(p Place, argv, env []string, log *os.File) (ours bool, err error) {
 	cmd.Stderr = log
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	// The thread must be the main one's equal: what the child inherits is its.
-	runtime.LockOSThread()
 	err = cmd.Start()
-	runtime.UnlockOSThread()
 	w.Close()
 	if err != nil {
 		return false, fmt.Errorf("starting the resident process: %w", err)

@@ -62,6 +62,9 @@ var (
 	// ErrReplaced says that the resident process was of an older program, and
 	// ends.
 	ErrReplaced = errors.New("the resident process is of an older program")
+	// ErrSilent says that the resident process is there and does nothing: it may
+	// have been stopped.
+	ErrSilent = errors.New("the resident process does not answer")
 	// ErrLost says that the resident process ended before it began.
 	ErrLost = errors.New("the resident process has ended")
 	// ErrBroken says that the resident process ended in the middle.

@@ -240,6 +240,22 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
+// TestSilent does not wait for long for a process that is stopped.
+func TestSilent(t *testing.T) {
+	before := answersIn
+	answersIn = 10 * time.Millisecond
+	defer func() { answersIn = before }()
+	p := Place{t.TempDir()}
+	l, err := net.Listen("unix", p.socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, _, err := Attach(p, request(""), make(chan os.Signal, 2)); !errors.Is(err, ErrSilent) {
+		t.Error(err)
+	}
+}
+
 // TestMessage reads what it writes, and nothing that is shorter or longer.
 func TestMessage(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -9,7 +9,8 @@ import (
 // heads are the standard output and error of a process that collects, which
 // keep what it prints there for all runs of its session.
 type heads struct {
-	out, err *head // the same where the caller's are
+	out, err *head    // the same where the caller's are
+	same     *os.File // for standard error then, where it is no terminal: what it writes moves its offset only
 }
 
 // head is one of them.
@@ -22,10 +23,36 @@ type head struct {
 	read     chan struct{} // closed when all that is printed has been read
 }
 
-// shape is what pytest can tell of the files that it prints to: whether they
-// are terminals and how large, and whether they are the same.
+// shape is what a session depends on of the files that it prints to: whether
+// they are terminals, how large, and the same one. Whether other files are the
+// same matters only where something was printed on standard error; see fits.
 func shape(stdout, stderr *os.File) string {
-	return fmt.Sprint(size(stdout), size(stderr), sameFile(stdout, stderr))
+	out, err := size(stdout), size(stderr)
+	if out == "" && err == "" {
+		return ""
+	}
+	return fmt.Sprint(out, err, sameFile(stdout, stderr))
+}
+
+// fits reports whether what is kept can be told to these files.
+func (h *heads) fits(stdout, stderr *os.File) bool {
+	switch {
+	case h.out.terminal != nil || h.err.terminal != nil:
+		return true // it is in the key
+	case h.same != nil:
+		at, err := h.same.Seek(0, io.SeekCurrent)
+		return sameFile(stdout, stderr) || err == nil && at == 0
+	}
+	st, err := h.err.file.Stat()
+	return !sameFile(stdout, stderr) || err == nil && st.Size() == 0
+}
+
+// files are those of the process.
+func (h *heads) files() (stdout, stderr *os.File) {
+	if h.same != nil {
+		return h.out.file, h.same
+	}
+	return h.out.file, h.err.file
 }
 
 func sameFile(a, b *os.File) bool {
@@ -44,12 +71,16 @@ func newHeads(stdout, stderr *os.File) (*heads, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &heads{out, out}
-	if !sameFile(stdout, stderr) {
-		if h.err, err = newHead("dx-head-err", stderr); err != nil {
-			out.close()
-			return nil, err
-		}
+	h := &heads{out: out, err: out}
+	switch {
+	case !sameFile(stdout, stderr):
+		h.err, err = newHead("dx-head-err", stderr)
+	case out.terminal == nil:
+		h.same, err = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", out.file.Fd()), os.O_WRONLY|os.O_APPEND, 0)
+	}
+	if err != nil {
+		out.close()
+		return nil, fmt.Errorf("keeping standard error: %w", err)
 	}
 	return h, nil
 }
@@ -62,7 +93,12 @@ func (h *heads) each(do func(*head)) {
 	}
 }
 
-func (h *heads) close() { h.each((*head).close) }
+func (h *heads) close() {
+	h.each((*head).close)
+	if h.same != nil {
+		h.same.Close()
+	}
+}
 
 // finish takes the last of what is printed.
 func (h *heads) finish() { h.each((*head).finish) }
@@ -82,6 +118,12 @@ func (h *heads) tell(stdout, stderr *os.File, again bool) error {
 func newHead(name string, like *os.File) (*head, error) {
 	if size(like) == "" {
 		f, err := memory(name, 0)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		// Both files of one memory write at its end.
+		f, err = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), os.O_RDWR|os.O_APPEND, 0)
 		return &head{file: f}, err
 	}
 	h := &head{read: make(chan struct{})}

@@ -136,7 +136,7 @@ func (p *Pool) session(ctx context.Context, s Settings) (*Session, error) {
 	interpreter := s.interpreterKey()
 	key := interpreter + s.sessionKey()
 	for {
-		kept := p.take(key)
+		kept := p.take(key, s)
 		if kept == nil {
 			break
 		}
@@ -165,12 +165,13 @@ func (p *Pool) session(ctx context.Context, s Settings) (*Session, error) {
 	return session, nil
 }
 
-// take returns the kept session of a key, nil for none.
-func (p *Pool) take(key string) *Session {
+// take returns the kept session of a key that can tell what it printed to the
+// run's files, nil for none.
+func (p *Pool) take(key string, to Settings) *Session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := len(p.kept) - 1; i >= 0; i-- {
-		if s := p.kept[i]; s.key == key {
+		if s := p.kept[i]; s.key == key && s.head.fits(to.Stdout, to.Stderr) {
 			p.kept = slices.Delete(p.kept, i, i+1)
 			return s
 		}

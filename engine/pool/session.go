@@ -85,7 +85,8 @@ func (p *Session) collect(ctx context.Context) (err error) {
 			return err
 		}
 		defer null.Close()
-		files = []*os.File{null, p.head.out.file, p.head.err.file}
+		out, errors := p.head.files()
+		files = []*os.File{null, out, errors}
 	}
 	if err := p.process.stage.send(message, files...); err != nil {
 		return err

@@ -279,6 +279,42 @@ func TestCancelEnds(t *testing.T) {
 	})
 }
 
+// deafPool has workers that do not listen to anything but SIGKILL.
+type deafPool struct{ *fakePool }
+
+func (p deafPool) Start(role Role, id, slot, runners int, to chan<- Signal) (Worker, error) {
+	w, err := p.fakePool.Start(role, id, slot, runners, to)
+	return deafWorker{w}, err
+}
+
+type deafWorker struct{ Worker }
+
+func (deafWorker) Run([]uint32) error { return nil }
+func (deafWorker) Finish() error      { return nil }
+func (deafWorker) Stop(string) error  { return nil }
+func (w deafWorker) Signal(s os.Signal) error {
+	if s != os.Kill {
+		return nil
+	}
+	return w.Worker.Signal(s)
+}
+
+// TestKill ends a cancelled run at once when nobody waits for its end.
+func TestKill(t *testing.T) {
+	before := grace
+	grace = time.Hour
+	defer func() { grace = before }()
+	p := deafPool{&fakePool{told: map[int]int{}, ran: map[int]int{}, items: []plan.Item{{ID: "t.py::test_1", Path: "t.py"}}}}
+	ctx, cancel := context.WithCancel(context.Background())
+	kill := make(chan struct{})
+	cancel()
+	close(kill)
+	if status, err := Run(ctx, p, Options{Workers: 1, Kill: kill}); status != exitInterrupted || err != nil {
+		t.Errorf("status %d, %v", status, err)
+	}
+	p.wg.Wait()
+}
+
 // counter calls a function at each result.
 type counter func()
 

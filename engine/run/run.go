@@ -107,8 +107,9 @@ const patience = 5 * time.Second
 // has ended: a crash in a test is that test's, this is the environment's.
 const maxDeaths = 3
 
-// grace is how long a cancelled worker may tear down before it is killed.
-const grace = time.Second
+// grace is how long a cancelled worker may tear down before it is killed; a
+// test makes it longer.
+var grace = time.Second
 
 // exit statuses of pytest's.
 const (

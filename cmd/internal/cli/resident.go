@@ -9,7 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/daemon"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
 )
 
 // idleTime is how long a resident process stays when nobody calls (cli.md,
@@ -48,6 +50,25 @@ func wanted(args []string, env func(string) string) bool {
 	return asked || env("CI") == ""
 }
 
+// unwelcome reports whether a project's configuration is against a resident
+// process, and nobody has asked for one.
+func unwelcome(cfg *config.Config, f testFlags) bool { return cfg.Tool.Daemon == false && !f.daemon }
+
+// refuses is unwelcome for a command line, before a resident process is started
+// for it. What is wrong with either is told later.
+func (p *program) refuses(args []string) bool {
+	parse := func() (testFlags, error) { return parseTestFlags(p.dir, args[1:]) }
+	if args[0] == "pytest" {
+		parse = func() (testFlags, error) { return parsePytestFlags(args[1:]) }
+	}
+	f, err := parse()
+	if err != nil {
+		return false
+	}
+	cfg, err := config.Load(config.Input{Dir: absolute(p.dir, f.root), Args: f.rest, AddOpts: os.Getenv("PYTEST_ADDOPTS")}, pytest.Newest)
+	return err == nil && unwelcome(cfg, f)
+}
+
 // attach has the resident process do the command, and starts one where there
 // is none. It is done when the command needs not be run here.
 func (p *program) attach(args []string) (status int, done bool) {
@@ -74,6 +95,9 @@ func (p *program) attach(args []string) (status int, done bool) {
 			fmt.Fprintf(p.stderr, "error: %v; run it again, or with --no-daemon\n", err)
 			return exitInternal, true
 		case (errors.Is(err, daemon.ErrNone) || errors.Is(err, daemon.ErrReplaced)) && daemon.Now() < until:
+			if p.refuses(args) {
+				return 0, false
+			}
 			if err := p.start(place); err != nil {
 				return 0, p.here(err)
 			}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 var times = regexp.MustCompile(`in \d+\.\d\ds`)
@@ -178,6 +179,8 @@ def test_hang():
     print(os.getpid(), file=fifo, flush=True)
     while True:
         pass
+if os.environ.get("AT_ONCE"):
+    test_hang()
 `
 
 // hang starts a client whose test hangs, and returns when it does; gone waits
@@ -244,6 +247,15 @@ func TestInterrupt(t *testing.T) {
 	out := fmt.Sprint(cmd.Stdout)
 	if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(out, "KeyboardInterrupt") || !strings.Contains(out, "no tests ran in") {
 		t.Errorf("exit status %d\n%s", cmd.ProcessState.ExitCode(), out)
+	}
+	for _, flag := range []string{"--daemon", "--no-daemon"} {
+		cmd, gone = h.hang("AT_ONCE=1", "test", flag)
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		gone()
+		if got := fmt.Sprint(cmd.Stderr); cmd.ProcessState.ExitCode() != 2 || got != "interrupted while the tests were collected\n" {
+			t.Errorf("%s: exit status %d, %q", flag, cmd.ProcessState.ExitCode(), got)
+		}
 	}
 	cmd, gone = h.hang("STUBBORN=1", "test")
 	_ = cmd.Process.Signal(os.Interrupt)
@@ -354,13 +366,31 @@ func TestNoResident(t *testing.T) {
 	if h.want(r, 0, "1 passed"); !strings.Contains(r.stderr, startedLine) || h.pid() == 0 {
 		t.Errorf("with --daemon: %s", r.stderr)
 	}
+	// A project that does not want it, where it runs and where it does not.
+	h.write("pyproject.toml", "[tool.dx-py]\ndaemon = false\n")
+	h.write("test_a.py", "import os\ndef test_a(): print('session', os.getsid(0), 'it is'); assert 0\n")
+	own, err := unix.Getsid(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := fmt.Sprintf("session %d it is\n", own)
+	for _, args := range [][]string{{"test", "-q"}, {"pytest", "-q"}} {
+		for range 2 {
+			r := h.run(args...)
+			if h.want(r, 1, here); r.stderr != "" {
+				t.Errorf("%v: %s", args, r.stderr)
+			}
+			h.run("daemon", "stop") // for the second time
+		}
+	}
+	if r := h.run("test", "--daemon"); !strings.Contains(r.stderr, startedLine) || strings.Contains(r.out, here) {
+		t.Errorf("with --daemon: %s%s", r.stderr, r.out)
+	}
+	h.write("pyproject.toml", "")
 	// -s in a configuration is found in the resident process, which declines.
 	h.write("pytest.ini", "[pytest]\naddopts = -s\n")
-	h.write("test_a.py", "import os\ndef test_a(): print('parent', os.getppid())\n")
-	cmd := h.command("test", "-q")
-	out, err := cmd.CombinedOutput()
-	if want := fmt.Sprintf("parent %d\n", cmd.Process.Pid); err != nil && !strings.Contains(string(out), want) {
-		t.Errorf("want %q in %s, %v", want, out, err)
+	if r := h.run("test", "-q"); !strings.Contains(r.out, here) || r.stderr != "" {
+		t.Errorf("with -s in addopts: %s%s", r.stderr, r.out)
 	}
 }
 

@@ -29,11 +29,12 @@ const Version = "0.1.0"
 
 // Exit statuses, as pytest's where it has one.
 const (
-	exitOK       = 0
-	exitProblems = 1
-	exitInternal = 3
-	exitUsage    = 4
-	exitNoTests  = 5
+	exitOK          = 0
+	exitProblems    = 1
+	exitInterrupted = 2
+	exitInternal    = 3
+	exitUsage       = 4
+	exitNoTests     = 5
 )
 
 // program is one invocation.

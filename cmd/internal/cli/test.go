@@ -166,7 +166,11 @@ func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspac
 	}
 	cfg, env, err := ws.Apply(workspace.Update{}).Configure()
 	var ours *config.ToolError
-	if env == nil || errors.As(err, &ours) { // any other error in the configuration is pytest's to tell
+	if p.call != nil && cfg != nil && unwelcome(cfg, f) {
+		err = &daemon.Declined{}
+	}
+	var no *daemon.Declined
+	if env == nil || errors.As(err, &ours) || errors.As(err, &no) { // any other error in the configuration is pytest's to tell
 		ws.Close()
 		return r, nil, err
 	}
@@ -376,6 +380,11 @@ func (p *program) testOnce(f testFlags) error {
 	p.timings.mark("render")
 	if p.call == nil {
 		p.timings.print(p.stderr)
+	}
+	if err != nil && ctx.Err() != nil {
+		fmt.Fprintln(p.stderr, "interrupted while the tests were collected")
+		p.status = exitInterrupted
+		return nil
 	}
 	if err == nil && f.format == "text" && discover.Unittest(r.Env) {
 		p.needPytest(ws, r.Env)

@@ -26,7 +26,7 @@ type testFlags struct {
 	since    string // the revision of --affected=REV
 
 	flakyFail, cold, spread, ci, timings bool
-	attach                               bool // --daemon, --no-daemon: attach has read them
+	daemon, noDaemon                     bool // the second is for wanted, which has read it
 	help                                 bool
 	repeat                               bool     // hidden: each line of standard input is a run's further arguments
 	exact                                bool     // rest is pytest's whole command line: no WHERE of ours in it
@@ -64,7 +64,8 @@ func parseTestFlags(dir string, args []string) (f testFlags, err error) {
 	}
 	args = f.takeAffected(args)
 	f.rest, err = take(args, values, map[string]*bool{
-		"--fail-on-flaky": &f.flakyFail, "--cold": &f.cold, "--ci": &f.ci, "-d": &f.spread, "--timings": &f.timings, "--daemon": &f.attach, "--no-daemon": &f.attach, "--repeat-stdin": &f.repeat,
+		"--fail-on-flaky": &f.flakyFail, "--cold": &f.cold, "--ci": &f.ci, "-d": &f.spread, "--timings": &f.timings,
+		"--daemon": &f.daemon, "--no-daemon": &f.noDaemon, "--repeat-stdin": &f.repeat,
 	})
 	if err == nil && !slices.Contains([]string{"text", "jsonl"}, f.format) {
 		err = fmt.Errorf("--format %s: there are text and jsonl", f.format)
