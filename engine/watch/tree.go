@@ -25,7 +25,7 @@ type tree struct {
 	// unseen are paths that events do not reach, or reach by another name:
 	// symbolic links, and folders that are mounted a second time.
 	unseen  map[string]bool
-	changed map[string]bool
+	changed map[string]bool // whether it was absent before
 }
 
 type folder struct {
@@ -54,15 +54,28 @@ func newTree(roots []string, ignored func(string, bool) bool, w *Watcher) *tree 
 	}
 }
 
-// take returns what has changed since the last time.
-func (t *tree) take() []file.Change {
-	out := make([]file.Change, 0, len(t.changed))
-	for p := range t.changed {
+// change notes a path. absent says that nothing was there before.
+func (t *tree) change(path string, absent bool) {
+	if _, noted := t.changed[path]; !noted {
+		t.changed[path] = absent
+	}
+}
+
+// take returns what has changed since the last time, and what of it was not
+// there then.
+func (t *tree) take() (out []file.Change, came map[string]bool) {
+	for p, absent := range t.changed {
 		out = append(out, file.Change{Path: p})
+		if absent {
+			if came == nil {
+				came = map[string]bool{}
+			}
+			came[p] = true
+		}
 	}
 	clear(t.changed)
 	slices.SortFunc(out, func(a, b file.Change) int { return strings.Compare(a.Path, b.Path) })
-	return out
+	return out, came
 }
 
 // blind reports whether there are places that have to be looked at.
@@ -172,7 +185,7 @@ func (t *tree) visit(dir string, how walk) {
 	if f == nil {
 		f = &folder{entries: map[string]entry{}}
 		t.folders[dir] = f
-		t.changed[dir] = true
+		t.change(dir, true)
 	}
 	if how.unseen {
 		t.release(dir, f)
@@ -262,7 +275,7 @@ func (t *tree) file(f *folder, path string, e file.Entry, known entry, is bool, 
 	}
 	f.entries[e.Name] = next
 	if !same {
-		t.changed[path] = true
+		t.change(path, !is)
 	}
 }
 
@@ -272,7 +285,7 @@ func (t *tree) forget(f *folder, dir, name string) {
 	if f.entries[name].kind == file.Dir {
 		t.drop(path)
 	}
-	t.changed[path] = true
+	t.change(path, false)
 	delete(f.entries, name)
 }
 
@@ -285,7 +298,7 @@ func (t *tree) drop(dir string) {
 	for name := range f.entries {
 		t.forget(f, dir, name)
 	}
-	t.changed[dir] = true
+	t.change(dir, false)
 	t.release(dir, f)
 	delete(t.folders, dir)
 	delete(t.unseen, dir)

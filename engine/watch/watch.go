@@ -43,6 +43,8 @@ type Batch struct {
 	// once. A folder that comes or goes is followed by all that is in it.
 	// More may be named than has changed.
 	Changes []file.Change
+	// Came are the paths among them that were not there before.
+	Came map[string]bool
 	// Bulk says that anything may have changed; there are no Changes then.
 	Bulk bool
 }
@@ -279,7 +281,7 @@ func (w *Watcher) tell(sweep bool) {
 	} else {
 		w.tree.look(dirty)
 	}
-	changes := w.tree.take()
+	changes, came := w.tree.take()
 	w.mu.Lock()
 	w.status.Folders = len(w.tree.folders)
 	if lost || sweep {
@@ -290,7 +292,7 @@ func (w *Watcher) tell(sweep bool) {
 	case lost || len(changes) > stormSize:
 		w.options.Changed(Batch{Bulk: true})
 	case len(changes) > 0:
-		w.options.Changed(Batch{Changes: changes})
+		w.options.Changed(Batch{Changes: changes, Came: came})
 	}
 }
 
