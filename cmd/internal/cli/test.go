@@ -31,6 +31,7 @@ type testFlags struct {
 	python, stateDir, root, format string
 	workers, dist                  string
 	help                           bool
+	watch                          bool     // run again when something changes
 	repeat                         bool     // hidden: each line of standard input is a run's further arguments
 	exact                          bool     // rest is pytest's whole command line: no WHERE of ours in it
 	rest                           []string // for pytest
@@ -53,6 +54,8 @@ Flags:
                          loadscope, loadfile, loadgroup, worksteal
       --format FORMAT    text, or jsonl: one JSON object a line (default text)
       --python PATH      the interpreter, or its virtual environment
+      --watch            run, then again on each change; keys: a (all),
+                         f (failed), p (pattern), Enter (again), q (quit)
   -r, --root DIR         run in DIR instead of the working directory
       --state-dir DIR    keep state in DIR (default: the user's cache folder)
   -h, --help             this text
@@ -61,10 +64,14 @@ Exit status: pytest's.`,
 		Example: "  " + use + ` test
   ` + use + ` test tests/test_api.py -k "login and not slow" -x
   ` + use + ` test 'test_auth*'
+  ` + use + ` test --watch tests/unit
   ` + use + ` test tests/test_api.py:42 --format jsonl`,
 		DisableFlagParsing: true,
 		RunE: p.withTestFlags(func(f testFlags) error {
-			if f.repeat {
+			switch {
+			case f.watch:
+				return p.watch(f)
+			case f.repeat:
 				return p.repeat(f)
 			}
 			return p.test(f)
@@ -115,12 +122,13 @@ func parseTestFlags(dir string, args []string) (f testFlags, err error) {
 		}
 		f.help = f.help || a == "-h" || a == "--help"
 		f.repeat = f.repeat || a == "--repeat-stdin"
+		f.watch = f.watch || a == "--watch"
 	}
 	f.rest, err = take(args, map[string]*string{
 		"--python": &f.python, "--state-dir": &f.stateDir, "--root": &f.root, "--format": &f.format,
 		"-n": &f.workers, "--numprocesses": &f.workers, "--dist": &f.dist,
 	})
-	f.rest = slices.DeleteFunc(f.rest, func(a string) bool { return a == "--repeat-stdin" })
+	f.rest = slices.DeleteFunc(f.rest, func(a string) bool { return a == "--repeat-stdin" || a == "--watch" })
 	if err == nil && !slices.Contains([]string{"text", "jsonl"}, f.format) {
 		err = fmt.Errorf("--format %s: there are text and jsonl", f.format)
 	}
@@ -225,6 +233,13 @@ func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspac
 }
 
 func (p *program) test(f testFlags) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return p.execute(ctx, f)
+}
+
+// execute makes one run. Its exit status is the program's.
+func (p *program) execute(ctx context.Context, f testFlags, sinks ...run.Sink) error {
 	workers, err := f.count()
 	if err != nil {
 		return err
@@ -234,10 +249,7 @@ func (p *program) test(f testFlags) error {
 		return err
 	}
 	defer ws.Close()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	r.Workers, r.Dist, r.Stderr = workers, run.Dist(f.dist), asFile(p.stderr)
-	var sinks []run.Sink
 	var lines *report.JSONL
 	var footer report.Footer
 	switch f.format {
@@ -246,6 +258,7 @@ func (p *program) test(f testFlags) error {
 		sinks, r.Texts, r.Terminal = append(sinks, lines), true, false
 	default:
 		r.Stdout, r.Stdin = asFile(p.stdout), asFile(p.stdin)
+		r.Terminal = r.Terminal && r.Stdin != nil
 		sinks = append(sinks, &footer)
 	}
 	p.status, err = p.engine.Run(ctx, r, sinks...)
