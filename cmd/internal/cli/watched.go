@@ -70,14 +70,19 @@ func installed(env *pyenv.Env, dir string) bool {
 	})
 }
 
+// passing are the names of compiled modules, coverage's data, and what editors
+// write on the way to saving a file (vim, Emacs, JetBrains, GNOME, many).
+var passing = []string{
+	"*.pyc", ".coverage*", "*~", "*.sw[px]", "4913", ".#*", "#*#", "*___jb_tmp___", "*___jb_old___", ".goutputstream-*", "*.tmp", ".DS_Store",
+}
+
 // ignore is the watcher's rule. Folders that pytest does not look into because
 // the user says so may hold what tests import: of norecursedirs only what is
 // also among pytest's defaults is left out. Dot folders hold what tools write.
 func (w *watched) ignore(path string, dir bool) bool {
 	name := filepath.Base(path)
 	if !dir {
-		return strings.HasSuffix(name, ".pyc") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".swp") || strings.HasSuffix(name, ".swx") ||
-			strings.HasPrefix(name, ".#") || strings.HasPrefix(name, ".coverage") || name == "4913" || name == ".DS_Store"
+		return slices.ContainsFunc(passing, func(pattern string) bool { return discover.Fnmatch(pattern, name) })
 	}
 	switch {
 	case path == w.state:

@@ -46,6 +46,9 @@ func (w *writes) known(path string, came bool) bool {
 // temporary reports whether a file came in a run and has gone.
 func (w *writes) temporary(path string) bool { return w.came[path] && !file.Exists(path) }
 
+// anything stands for more files than are named one by one.
+const anything = "*"
+
 // maxStops is how many runs in a row an edit of the same file may cancel. A
 // third one is answered when the run has ended, since tests that write source
 // files would else never come to an end.
@@ -55,12 +58,11 @@ const maxStops = 2
 // cancelled for it.
 func (w *writes) during(path string) bool {
 	w.now[w.name(path)] = true
-	switch filepath.Ext(path) {
-	case ".py", ".pyi", ".toml", ".ini", ".cfg":
-		w.hit[path] = true
-		return w.stops[path] < maxStops
+	if path != anything && !slices.Contains([]string{".py", ".pyi", ".toml", ".ini", ".cfg"}, filepath.Ext(path)) {
+		return false
 	}
-	return false
+	w.hit[path] = true
+	return w.stops[path] < maxStops
 }
 
 // cancelled ends a run that was cancelled. What changed in it says nothing: it
@@ -90,4 +92,5 @@ func (w *writes) ended() {
 	clear(w.hit)
 }
 
+// paths names what the tests write, for people.
 func (w *writes) paths() []string { return slices.Sorted(maps.Keys(w.own)) }
