@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/dx-py/dx-py-ls/engine/file"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -304,7 +306,7 @@ func TestFolders(t *testing.T) {
 }
 
 func TestRootComesBack(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "root")
+	dir := filepath.Join(t.TempDir(), "above", "root")
 	write(t, filepath.Join(dir, "a.py"), "1")
 	w, r := begin(t, dir, Options{})
 	must(t, os.RemoveAll(dir))
@@ -320,6 +322,12 @@ func TestRootComesBack(t *testing.T) {
 	must(t, os.Rename(filepath.Join(up, "new"), dir))
 	check(t, w, r, "a.py")
 	write(t, filepath.Join(dir, "a.py"), "5")
+	check(t, w, r, "a.py")
+	// so does the folder above
+	must(t, os.Rename(up, up+"-old"))
+	write(t, filepath.Join(dir, "a.py"), "6")
+	check(t, w, r, "a.py")
+	write(t, filepath.Join(dir, "a.py"), "7")
 	check(t, w, r, "a.py")
 }
 
@@ -493,6 +501,43 @@ func TestLostEvents(t *testing.T) {
 	dirty, _ := deaf.from.take()
 	if _, heard := dirty[p("a/x.py")]; !heard {
 		t.Errorf("events of %v only", dirty)
+	}
+	// so has one whose new name is found before its old one is known to be gone
+	write(t, p("z/sub/deep/y.py"), "1")
+	deaf.to.lose()
+	sync_(t, w)
+	must(t, os.Rename(p("z/sub"), p("a/sub")))
+	deaf.to.lose()
+	sync_(t, w)
+	deaf.from.take()
+	write(t, p("a/sub/deep/y.py"), "2")
+	sync_(t, w)
+	dirty, _ = deaf.from.take()
+	if _, heard := dirty[p("a/sub/deep/y.py")]; !heard {
+		t.Errorf("events of %v only", dirty)
+	}
+}
+
+// TestSameTick has a file written again within the grain of the clock: it looks
+// as it did.
+func TestSameTick(t *testing.T) {
+	dir := t.TempDir()
+	w, r, stop := start(t, dir, Options{}, noEvents)
+	defer stop()
+	f := filepath.Join(dir, "a.py")
+	write(t, f, "1")
+	check(t, w, r, "a.py")
+	for _, text := range []string{"2", "2", "3"} {
+		before := r.state[f]
+		write(t, f, text)
+		e := w.tree.folders[dir].entries["a.py"]
+		e.id, _ = file.Stat(f)
+		e.racy = true
+		w.tree.folders[dir].entries["a.py"] = e
+		sync_(t, w)
+		if got := r.paths(); (len(got) == 1) != (before != "file "+text) {
+			t.Errorf("%s, then %s: told of %v", before, text, got)
+		}
 	}
 }
 
