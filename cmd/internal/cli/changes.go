@@ -2,44 +2,11 @@ package cli
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/run"
-	"github.com/dx-py/dx-py-ls/engine/watch"
 )
-
-// inbox holds what the watcher tells until the loop takes it.
-type inbox struct {
-	mu    sync.Mutex
-	paths map[string]bool // whether it was absent before
-	bulk  bool
-	wake  chan struct{}
-}
-
-func (b *inbox) put(batch watch.Batch) {
-	b.mu.Lock()
-	for _, c := range batch.Changes {
-		if _, had := b.paths[c.Path]; !had {
-			b.paths[c.Path] = batch.Came[c.Path]
-		}
-	}
-	b.bulk = b.bulk || batch.Bulk
-	b.mu.Unlock()
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (b *inbox) take() (paths map[string]bool, bulk bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	paths, bulk = b.paths, b.bulk
-	b.paths, b.bulk = map[string]bool{}, false
-	return paths, bulk
-}
 
 // sync has all edits in the inbox that are on disk.
 func (w *watching) sync() {
@@ -54,14 +21,15 @@ func (w *watching) sync() {
 // that goes on pointless. Other files may be what the tests write: they are
 // looked at when it has ended.
 func (w *watching) absorb() {
-	paths, bulk := w.inbox.take()
+	batch := w.inbox.Take()
 	outdated := false
-	if bulk && (w.now == nil || !w.writes.known(anything, false)) {
+	if batch.Bulk && (w.now == nil || !w.writes.known(anything, false)) {
 		w.owedAll, w.held = true, false
 		outdated = w.now != nil && w.writes.during(anything)
 	}
-	for p, came := range paths {
-		if !w.differs(p) || w.now != nil && w.writes.known(p, came) {
+	for _, c := range batch.Changes {
+		p := c.Path
+		if !w.differs(p) || w.now != nil && w.writes.known(p, batch.Came[p]) {
 			continue
 		}
 		w.owed[p] = true

@@ -24,7 +24,7 @@ type watching struct {
 	place   string
 	screen  *screen
 	watcher *watch.Watcher
-	inbox   inbox
+	inbox   *watch.Inbox
 	done    chan result
 
 	last    *outcomes
@@ -47,6 +47,8 @@ type watching struct {
 
 // watch runs tests again and again, whenever something changes.
 func (p *program) watch(f testFlags) error {
+	// One broken file hides nothing else.
+	f.rest = insert(f.rest, "--continue-on-collection-errors")
 	words, _, err := config.Positional(f.rest)
 	if err == nil && slices.ContainsFunc(f.rest, func(a string) bool { return a == "--pdb" || a == "--trace" }) {
 		return errors.New("--pdb and --trace read the keyboard, which --watch does itself: use one of them")
@@ -54,8 +56,6 @@ func (p *program) watch(f testFlags) error {
 	if err != nil {
 		words = nil // pytest says what is wrong
 	}
-	// One broken file hides nothing else.
-	f.rest = insert(f.rest, "--continue-on-collection-errors")
 	r, ws, err := p.request(f)
 	if err != nil {
 		return err
@@ -67,6 +67,9 @@ func (p *program) watch(f testFlags) error {
 	cfg, _, _ := ws.Apply(workspace.Update{}).Configure() // an error in it is pytest's to tell
 	ws.Close()
 
+	signals := make(chan os.Signal, 4) // before a signal could leave the terminal raw
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
 	keys, restore := keyboard(asFile(p.stdin))
 	defer restore()
 	p.stdin = nil
@@ -74,8 +77,7 @@ func (p *program) watch(f testFlags) error {
 	defer p.engine.Close()
 	w := &watching{
 		p: p, flags: f, words: words, screen: newScreen(p, f.format == "jsonl"), done: make(chan result, 1),
-		inbox: inbox{paths: map[string]bool{}, wake: make(chan struct{}, 1)},
-		owed:  map[string]bool{}, stuck: map[string]bool{}, digest: map[string]file.Digest{}, writes: newWrites(),
+		inbox: watch.NewInbox(), owed: map[string]bool{}, stuck: map[string]bool{}, digest: map[string]file.Digest{}, writes: newWrites(),
 	}
 	w.screen.keys = keys != nil
 	where := make([]string, len(words))
@@ -85,14 +87,11 @@ func (p *program) watch(f testFlags) error {
 	w.last = outcomesOf(cfg, r.Dir, where)
 	what := watchedOf(cfg, r.Env, r.Dir, r.State)
 	w.place = shortened(w.last.root, p.env["HOME"])
-	w.watcher, err = watch.New(watch.Options{Roots: what.roots, StateDir: r.State, Ignore: what.ignore, Changed: w.inbox.put})
+	w.watcher, err = watch.New(watch.Options{Roots: what.roots, StateDir: r.State, Ignore: what.ignore, Changed: w.inbox.Put})
 	if err != nil {
 		return err
 	}
 	defer w.watcher.Close()
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
 	status := w.loop(keys, signals)
 	w.stop()
 	p.status = status
@@ -124,7 +123,7 @@ func (w *watching) loop(keys <-chan rune, signals <-chan os.Signal) int {
 	w.start(&job{reason: "first run", all: true})
 	for {
 		select {
-		case <-w.inbox.wake:
+		case <-w.inbox.Wake():
 			w.absorb()
 			w.proceed()
 		case r := <-w.done:

@@ -266,10 +266,12 @@ func TestWatchTerminated(t *testing.T) {
 }
 
 func TestWatchWithoutTerminal(t *testing.T) {
-	c := watch(t, false, cart)
+	c := watch(t, false, cart, "--", "tests")
 	got := c.expect("run 1 · first run · all tests", "\n3 passed in ", "waiting for changes in "+c.dir)
 	c.write("cart.py", "def total(xs):\n    return 7\n")
 	got += c.expect("run 2 · cart.py changed · all tests", "1 failed, 2 passed", "waiting for changes")
+	c.write("tests/test_b.py", "def test_b():\n    pass\n")
+	got += c.expect("run 3 · tests/test_b.py changed · tests/test_cart.py::test_total, tests/test_b.py", "1 failed, 1 passed", "waiting for changes")
 	if strings.Contains(got, "\x1b") || strings.Contains(got, "q quit") {
 		t.Errorf("a pipe got what is for a terminal:\n%q", got)
 	}
