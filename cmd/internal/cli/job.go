@@ -48,13 +48,15 @@ func (w *watching) proceed() {
 func (w *watching) afterChange() *job {
 	maps.Copy(w.owed, w.stuck)
 	j := &job{changes: w.owed, all: w.owedAll, pattern: w.pattern, reason: "many files changed"}
-	if !j.all {
-		var changes []file.Change
-		for _, p := range slices.Sorted(maps.Keys(j.changes)) {
-			changes = append(changes, file.Change{Path: p})
-		}
-		j.ids = selectAfter(changes, w.last)
+	var changes []file.Change
+	for _, p := range slices.Sorted(maps.Keys(j.changes)) {
+		changes = append(changes, file.Change{Path: p})
+	}
+	if len(changes) > 0 {
 		j.reason = w.last.argument(changes[0].Path) + more(len(changes)-1) + " changed"
+	}
+	if !j.all {
+		j.ids = selectAfter(changes, w.last)
 	}
 	return j
 }
@@ -162,9 +164,9 @@ func (w *watching) settle() {
 // learn takes the results of a run in.
 func (w *watching) learn(j *job, t *tally) {
 	maps.DeleteFunc(w.owed, func(p string, _ bool) bool { return w.writes.temporary(p) })
-	w.writes.ended()
-	maps.DeleteFunc(w.owed, func(p string, _ bool) bool { return w.writes.known(p, false) })
-	w.owedAll = w.owedAll && !w.writes.known(anything, false)
+	w.writes.ended(j.all && j.pattern == "")
+	maps.DeleteFunc(w.owed, func(p string, _ bool) bool { return w.writes.isOwn(p) })
+	w.owedAll = w.owedAll && !w.writes.isOwn(anything)
 	w.shown = t.line(w.p.status)
 	whole := map[string]bool{}
 	for p := range j.changes {

@@ -72,8 +72,8 @@ func TestWrites(t *testing.T) {
 				owed = append(owed, p)
 			}
 		}
-		w.ended()
-		return slices.DeleteFunc(owed, func(p string) bool { return w.known(p, false) })
+		w.ended(true)
+		return slices.DeleteFunc(owed, w.isOwn)
 	}
 	if got := run(map[string]bool{"/p/out.txt": false}); len(got) != 1 {
 		t.Errorf("a file that changed in one run may be an edit: %v", got)
@@ -84,6 +84,9 @@ func TestWrites(t *testing.T) {
 	if got := run(map[string]bool{"/p/log/2": true}); len(got) > 0 {
 		t.Errorf("files that come in two runs in the same folder are: %v", got)
 	}
+	if got := run(map[string]bool{"/p/log/3": true, "/p/out.txt": false}); !slices.Equal(got, []string{"/p/out.txt"}) {
+		t.Errorf("a file that did not change in the last run is not the tests': %v", got)
+	}
 	if !w.during("/p/a.py") {
 		t.Error("an edit of code does not cancel a run")
 	}
@@ -93,7 +96,7 @@ func TestWrites(t *testing.T) {
 	if w.during("/p/a.py") {
 		t.Error("the same file cancels runs for ever")
 	}
-	w.ended()
+	w.ended(true)
 	if w.own["/p/a.py"] {
 		t.Error("an edit in a run that was cancelled counts as the tests'")
 	}
@@ -124,4 +127,16 @@ func TestWatchedFolders(t *testing.T) {
 			t.Errorf("file %s: ignored %v", name, !want)
 		}
 	}
+}
+
+// TestPanic has a panic of a run reach the goroutine that puts the terminal
+// back.
+func TestPanic(t *testing.T) {
+	w := &watching{now: &job{}}
+	defer func() {
+		if v := recover(); v != "what went wrong" || w.now != nil {
+			t.Errorf("%v, %v", v, w.now)
+		}
+	}()
+	w.ended(result{panics: "what went wrong"})
 }

@@ -34,14 +34,20 @@ func (w *writes) name(path string) string {
 	return path
 }
 
-// known reports whether a change while tests run is the tests' own. came says
-// that the file was not there before.
+// known takes a change while tests run, and reports whether it is the tests'
+// own. came says that the file was not there before.
 func (w *writes) known(path string, came bool) bool {
 	if came {
 		w.came[path] = true
 	}
-	return w.own[w.name(path)]
+	if !w.isOwn(path) {
+		return false
+	}
+	w.now[w.name(path)] = true
+	return true
 }
+
+func (w *writes) isOwn(path string) bool { return w.own[w.name(path)] }
 
 // temporary reports whether a file came in a run and has gone.
 func (w *writes) temporary(path string) bool { return w.came[path] && !file.Exists(path) }
@@ -80,12 +86,16 @@ func (w *writes) cancelled() {
 	clear(w.now)
 }
 
-// ended ends a run that ended by itself.
-func (w *writes) ended() {
+// ended ends a run that ended by itself. all says that no test was left out:
+// what did not change in it is not the tests' (any more).
+func (w *writes) ended(all bool) {
 	for p := range w.now {
 		if w.before[p] {
 			w.own[p] = true
 		}
+	}
+	if all {
+		maps.DeleteFunc(w.own, func(p string, _ bool) bool { return !w.now[p] })
 	}
 	w.before, w.now = w.now, map[string]bool{}
 	clear(w.stops)
