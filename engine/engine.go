@@ -9,7 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"time"
 
+	"github.com/dx-py/dx-py-ls/engine/history"
+	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pool"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/run"
@@ -22,14 +26,26 @@ type Request struct {
 	Vars  []string // environment, KEY=VALUE
 	Args  []string // pytest's arguments
 	State string   // folder for state, "" for none
+	Root  string   // pytest's rootdir, "" when it is not known: nothing is remembered then
 
-	Module   bool // as python -m pytest, with the working directory on sys.path
-	Workers  int  // processes that run tests; 0 is 1
-	Dist     run.Dist
-	Terminal bool // tests may read the caller's terminal
-	Texts    bool // results carry what pytest prints of a failure
+	Module    bool // as python -m pytest, with the working directory on sys.path
+	Workers   int  // processes that run tests; 0 is 1
+	Dist      plan.Dist
+	Shard     plan.Shard
+	Seed      *int64                  // shuffles the modules; nil for pytest's order
+	Durations func(id string) float64 // seconds, negative where not known; nil: those of earlier runs, which no shard follows
+	Retries   int
+	Timeout   time.Duration   // how long a test may take; 0 for ever
+	FlakyFail bool            // a test that passed when it ran again is a failure
+	Terminal  bool            // tests may read the caller's terminal
+	Texts     bool            // results carry what pytest prints of a failure
+	Kill      <-chan struct{} // closed when a cancelled run is to end at once
 
 	Stdin, Stdout, Stderr *os.File // nil: /dev/null
+
+	// Synced, when not nil, is called when all is collected, or what was has been
+	// found to be as it was.
+	Synced func()
 }
 
 // NoPytestError says that the interpreter has no pytest.
@@ -53,10 +69,16 @@ func (r *Request) Check() error {
 
 // Engine keeps processes between runs. The zero Engine is ready; close it when
 // done.
-type Engine struct{ pool pool.Pool }
+type Engine struct {
+	pool    pool.Pool
+	writing sync.WaitGroup // histories
+}
 
-// Close ends all processes.
-func (e *Engine) Close() { e.pool.Close() }
+// Close ends all processes. No run may be under way.
+func (e *Engine) Close() {
+	e.pool.Close()
+	e.writing.Wait()
+}
 
 // Run runs the tests that pytest would run for the request's arguments and
 // returns pytest's exit status. What pytest prints goes to the request's
@@ -69,32 +91,84 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	if err := r.Check(); err != nil {
 		return 4, err
 	}
-	bin := filepath.Dir(r.Env.Python)
-	s := pool.Settings{
-		Python: r.Env.Python, Sites: r.Env.Sites, Dir: r.Dir, Env: r.Vars, Args: r.PytestArgs(), Script: filepath.Join(bin, "pytest"), Path0: bin,
-		CacheDir: r.State, Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
-	}
-	if r.Module {
-		s.Path0 = r.Dir
-	}
-	session, err := e.open(ctx, s)
+	session, err := e.open(ctx, r.settings())
 	if err != nil {
 		return 3, err
 	}
 	defer e.close(session)
+	if r.Synced != nil {
+		r.Synced()
+	}
 	if status, ended := session.Ended(); ended {
 		return status, nil
 	}
 	o := session.Options()
-	o.Version, o.Dist, o.Terminal = r.Env.Pytest.String(), r.Dist, r.Terminal
-	if r.Workers > 1 {
-		if why := session.Alone(); why != "" {
+	o.Version, o.Terminal, o.Timeout = r.Env.Pytest.String(), r.Terminal, r.Timeout
+	if why := session.Alone(); why == "" {
+		o.Workers, o.Retries, o.Divisible = max(r.Workers, 1), r.Retries, true
+	} else if r.Workers > 1 || r.Retries > 0 {
+		o.Reason = "one worker, no retries: " + why
+		if r.Retries == 0 {
 			o.Reason = "one worker: " + why
-		} else {
-			o.Workers = r.Workers
 		}
 	}
-	return run.Run(ctx, session, o, sinks...)
+	h := e.history(r)
+	e.learn(r, session)
+	o.Plan = r.plan(session.Items(), o.Workers, h)
+	if len(o.Plan.Left) > 0 {
+		session.Choose(run.Pairs(o.Plan.Order()), r.Timeout)
+	} else {
+		session.Choose(nil, r.Timeout)
+	}
+	seen := &recorder{}
+	if observed := session.Observed(); observed != nil {
+		for _, s := range sinks {
+			s.Event(run.Event{Observed: observed})
+		}
+	}
+	status, err = run.Run(ctx, session, o, append(sinks, seen)...)
+	e.remember(h, seen.results)
+	if status == 0 && r.FlakyFail && len(seen.flaky) > 0 {
+		status = 1
+	}
+	return status, err
+}
+
+// Inspect collects the tests and says how they would be run.
+func (e *Engine) Inspect(ctx context.Context, r Request) (x pool.Inspection, err error) {
+	if err := r.Check(); err != nil {
+		return x, err
+	}
+	r.Stdin, r.Stdout, r.Stderr, r.Terminal = nil, nil, nil, false
+	session, err := e.open(ctx, r.settings())
+	if err != nil {
+		return x, err
+	}
+	defer e.close(session)
+	e.learn(r, session)
+	return session.Inspect(), nil
+}
+
+// settings are the request's for the pool.
+func (r *Request) settings() pool.Settings {
+	bin := filepath.Dir(r.Env.Python)
+	s := pool.Settings{
+		Python: r.Env.Python, Sites: r.Env.Sites, Dir: r.Dir, Env: r.Vars, Args: r.PytestArgs(), Script: filepath.Join(bin, "pytest"), Path0: bin,
+		CacheDir: r.State, Record: r.State != "" && r.Root != "", Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
+	}
+	if r.Module {
+		s.Path0 = r.Dir
+	}
+	return s
+}
+
+// plan decides what is run where.
+func (r *Request) plan(items []plan.Item, workers int, h *history.History) *plan.Plan {
+	in := plan.Input{Items: items, Workers: min(workers, max(len(items), 1)), Dist: r.Dist, Shard: r.Shard, Seed: r.Seed, Seconds: r.Durations}
+	if in.Seconds == nil && r.Shard.N < 2 && workers > 1 {
+		in.Seconds = h.Seconds
+	}
+	return plan.Build(in)
 }
 
 func (e *Engine) open(ctx context.Context, s pool.Settings) (*pool.Session, error) {

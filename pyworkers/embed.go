@@ -13,8 +13,8 @@ import (
 var boot string
 
 // Plain is a plugin for plain pytest, loaded by -p dx_plain: it writes a JSON
-// list of [id, when, outcome, has wasxfail, is a subtest's] for each report to
-// the file that DX_PLAIN_OUT names. DX_PLAIN_PYTHONPATH is the PYTHONPATH that
+// object {reports, warnings} to the file that DX_PLAIN_OUT names. A report is
+// [id, when, outcome, has wasxfail, is a subtest's, text or null, sections]. DX_PLAIN_PYTHONPATH is the PYTHONPATH that
 // the tests are to see.
 //
 //go:embed plain.py

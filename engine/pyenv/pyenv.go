@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/pyexpr"
@@ -133,7 +134,7 @@ func (e *Env) load(exe string, in Input) error {
 		}
 		base = filepath.Dir(filepath.Dir(real))
 		prefix = base
-		if v := exeVersion.FindString(filepath.Base(real)); v != "" {
+		if v := exeVersion().FindString(filepath.Base(real)); v != "" {
 			e.Version, _ = pytest.ParseVersion(v)
 		}
 	}
@@ -165,7 +166,7 @@ func (e *Env) load(exe string, in Input) error {
 	return nil
 }
 
-var exeVersion = regexp.MustCompile(`\d+\.\d+`)
+var exeVersion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\d+\.\d+`) })
 
 // findStdlib looks for lib/python3.X under the installation.
 func (e *Env) findStdlib(base string) error {
@@ -191,7 +192,9 @@ func (e *Env) findStdlib(base string) error {
 	return nil
 }
 
-var patchLine = regexp.MustCompile(`(?m)^#define PY_VERSION\s+"(\d+\.\d+\.\d+)`)
+var patchLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^#define PY_VERSION\s+"(\d+\.\d+\.\d+)`)
+})
 
 // patchLevel reads the micro version from the header that builds install.
 func (e *Env) patchLevel(base string) {
@@ -199,7 +202,7 @@ func (e *Env) patchLevel(base string) {
 	if err != nil {
 		return
 	}
-	if m := patchLine.FindSubmatch(text); m != nil {
+	if m := patchLine().FindSubmatch(text); m != nil {
 		if v, ok := pytest.ParseVersion(string(m[1])); ok && v.Minor == e.Version.Minor {
 			e.Version, e.MicroKnown = v, true
 		}

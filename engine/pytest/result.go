@@ -79,6 +79,8 @@ type Result struct {
 	Sections []Section  // captured output and logs
 	Subtests []Subtest
 	Worker   int
+	Attempt  int  // from 1; more when a test that failed ran again
+	Flaky    bool // it passed, and an attempt before had failed
 }
 
 // Seconds is how long the test took.

@@ -6,15 +6,20 @@ import "github.com/dx-py/dx-py-ls/engine/pytest"
 type Event struct {
 	Started *Started
 	Test    *pytest.Result
-	Warning *Warning
-	Problem *Problem
-	Ended   *Ended
+	Attempt *pytest.Result // a failed one of a test that runs again
+	Slow    *Slow
+
+	Observed *Observed
+	Warning  *Warning
+	Problem  *Problem
+	Ended    *Ended
 }
 
 // Started begins a run.
 type Started struct {
 	Tests, Workers int
 	Mode, Reason   string
+	Divisible      bool   // several workers could run them
 	Version        string // of pytest
 }
 
@@ -25,6 +30,21 @@ type Warning struct {
 	Message  string `json:"message"`
 	Path     string `json:"path"`
 	Line     int    `json:"line"`
+}
+
+// Slow is a test that has been running for long.
+type Slow struct {
+	ID      string
+	Seconds float64
+}
+
+// Observed is which files of the project were opened by code in which others.
+// Paths are absolute, but for openers that are "", the session's, or a test's
+// file relative to the root.
+type Observed struct {
+	Edges   map[string][]string `json:"edges"`
+	Opaque  []string            `json:"opaque"`  // openers that start processes: they may read anything
+	Written []string            `json:"written"` // files that were opened for writing
 }
 
 // Problem is something that went wrong beside the tests.
@@ -43,6 +63,8 @@ type Ended struct {
 	Status  int // pytest's exit status
 	Totals  map[pytest.Outcome]int
 	NotRun  int
+	Flaky   []string // ids of tests that passed when they ran again
+	Whole   bool     // no process died: all that was opened is told
 	Seconds float64
 }
 

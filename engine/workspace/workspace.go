@@ -4,7 +4,9 @@
 package workspace
 
 import (
+	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -171,7 +173,13 @@ func (st *Settings) configure() (*config.Config, *pyenv.Env, error) {
 	if err == nil {
 		root = cfg.Root
 	}
-	env, envErr := pyenv.Find(pyenv.Input{Python: st.Python, Root: root, Env: st.Env})
+	python := st.Python
+	if python == "" && err == nil && cfg.Tool.Python != "" {
+		if python = cfg.Tool.Python; strings.ContainsRune(python, filepath.Separator) {
+			python = file.Abs(root, python)
+		}
+	}
+	env, envErr := pyenv.Find(pyenv.Input{Python: python, Root: root, Env: st.Env})
 	if envErr != nil {
 		return nil, nil, envErr
 	}
@@ -195,6 +203,7 @@ func (s *Snapshot) compute() {
 	if st.StateDir != "" && !st.Verify && len(s.overlays) == 0 {
 		key = suiteKey(cfg, env)
 		if s.suite = recall(st.StateDir, cfg.Root, key); s.suite != nil {
+			s.suite = s.learnt(s.suite)
 			s.stats = Stats{Recalled: true, Total: time.Since(began)}
 			return
 		}
@@ -202,6 +211,9 @@ func (s *Snapshot) compute() {
 	s.key = key
 	if !s.discover(st.StateDir, began) {
 		s.discover("", began) // the mapped index went away under our feet
+	}
+	if s.err == nil {
+		s.suite = s.learnt(s.suite)
 	}
 	s.stats.Total = time.Since(began)
 }

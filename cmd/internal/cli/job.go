@@ -98,7 +98,7 @@ func (w *watching) start(j *job) {
 	}
 	w.screen.begin(w.runs, j.reason, what)
 	ctx, cancel := context.WithCancelCause(context.Background())
-	j.cancel = cancel
+	j.cancel, w.p.ctx = cancel, ctx
 	go func() {
 		r := result{tally: &tally{ran: map[string]bool{}}}
 		defer func() {
@@ -107,7 +107,7 @@ func (w *watching) start(j *job) {
 			}
 			w.done <- r
 		}()
-		r.err = w.p.execute(ctx, f, r.tally)
+		r.err = w.p.testOnce(f, r.tally)
 	}()
 }
 
