@@ -168,11 +168,19 @@ func (w *watching) learn(j *job, t *tally) {
 	maps.DeleteFunc(w.owed, func(p string, _ bool) bool { return w.writes.isOwn(p) })
 	w.owedAll = w.owedAll && !w.writes.isOwn(anything)
 	w.shown = t.line(w.p.status)
-	whole := map[string]bool{}
+	complete, everything := t.ended.NotRun == 0, j.ids == nil && j.pattern == ""
+	tests, whole := map[string]bool{}, map[string]bool{}
 	for p := range j.changes {
-		whole[p] = w.last.testFile(p) && j.pattern == ""
+		tests[p] = w.last.testFile(p) && j.pattern == ""
+		whole[p] = tests[p] && complete
 	}
-	w.last.learn(t, whole, j.all && j.pattern == "" && w.p.status < exitInternal)
+	w.last.learn(t, whole, everything && complete && w.p.status < exitInternal)
+	switch {
+	case everything:
+		w.unfinished = !complete
+	case w.unfinished && j.pattern == "" && w.p.status == exitOK:
+		w.next = &job{reason: "what the first failure had left out", all: true}
+	}
 	if w.p.status == exitOK || w.p.status == exitNoTests {
 		return
 	}
@@ -182,7 +190,7 @@ func (w *watching) learn(j *job, t *tally) {
 	}
 	for p := range j.changes {
 		// It could not be collected; of a file that is no test's nobody knows.
-		if whole[p] && file.Exists(p) && !ran[p] || !whole[p] && len(t.bad) == 0 {
+		if tests[p] && file.Exists(p) && !ran[p] || !tests[p] && len(t.bad) == 0 {
 			w.stuck[p] = true
 		}
 	}

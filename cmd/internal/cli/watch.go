@@ -38,6 +38,9 @@ type watching struct {
 	owed    map[string]bool // paths whose change no run has answered yet
 	owedAll bool
 	held    bool // until something changes: the user has stopped a run
+	// unfinished says that the last run of all tests ended early, by -x: those
+	// that were left out run when what failed has passed.
+	unfinished bool
 	// stuck are changes that a run could not answer, since it ended before the
 	// tests: they count again with the next change.
 	stuck  map[string]bool

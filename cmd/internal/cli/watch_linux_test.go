@@ -281,6 +281,22 @@ func TestWatchWithoutTerminal(t *testing.T) {
 	c.ends(0)
 }
 
+func TestWatchFirstFailure(t *testing.T) {
+	c := watch(t, true, map[string]string{
+		"test_a.py": "def test_a():\n    assert 0\n", "test_b.py": "def test_b():\n    assert 0\n", "test_c.py": "def test_c():\n    pass\n",
+	}, "-x")
+	c.expect("run 1", "\r\n1 failed in", "f failed (1)"+help)
+	c.write("test_a.py", "def test_a():\n    pass\n")
+	c.expect("run 2 · test_a.py changed · test_a.py", " 1 passed in", "run 3 · what the first failure had left out · all tests", "\r\n1 failed, 1 passed in", help)
+	c.write("test_c.py", "def test_c():\n    assert 1\n")
+	c.expect("run 4 · test_c.py changed · test_b.py::test_b, test_c.py", "\r\n1 failed in", help)
+	// test_c.py has not run since it changed
+	c.write("test_b.py", "def test_b():\n    pass\n")
+	c.expect("run 5 · test_b.py and 1 more changed · test_b.py, test_c.py", " 2 passed in", "run 6", "\r\n3 passed in", "a all · f failed"+help)
+	c.press("q")
+	c.ends(0)
+}
+
 // TestWatchTestsThatWrite has tests that write into the project: a file with
 // other text each time, one with another name each time, and one that is gone
 // at the end.
