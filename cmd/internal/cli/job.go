@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
 )
@@ -29,6 +30,7 @@ type job struct {
 // result is how a job ended.
 type result struct {
 	tally  *tally
+	spent  time.Duration // from the key or the change, collection and all
 	err    error
 	panics any
 }
@@ -99,6 +101,7 @@ func (w *watching) start(j *job) {
 	w.screen.begin(w.runs, j.reason, what)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	j.cancel, w.p.ctx = cancel, ctx
+	began := time.Now()
 	go func() {
 		r := result{tally: &tally{ran: map[string]bool{}}}
 		defer func() {
@@ -108,6 +111,7 @@ func (w *watching) start(j *job) {
 			w.done <- r
 		}()
 		r.err = w.p.testOnce(f, r.tally)
+		r.spent = time.Since(began)
 	}()
 }
 
@@ -148,7 +152,7 @@ func (w *watching) ended(r result) {
 	case w.p.status == exitUsage && j.ids != nil: // an id that is not there any more
 		w.next = &job{reason: j.reason, all: true}
 	default:
-		w.learn(j, r.tally)
+		w.learn(j, r)
 	}
 	w.settle()
 }
@@ -162,12 +166,13 @@ func (w *watching) settle() {
 }
 
 // learn takes the results of a run in.
-func (w *watching) learn(j *job, t *tally) {
+func (w *watching) learn(j *job, r result) {
+	t := r.tally
 	maps.DeleteFunc(w.owed, func(p string, _ bool) bool { return w.writes.temporary(p) })
 	w.writes.ended(j.all && j.pattern == "")
 	maps.DeleteFunc(w.owed, func(p string, _ bool) bool { return w.writes.isOwn(p) })
 	w.owedAll = w.owedAll && !w.writes.isOwn(anything)
-	w.shown = t.line(w.p.status)
+	w.shown = t.line(w.p.status, r.spent)
 	complete, everything := t.ended.NotRun == 0, j.ids == nil && j.pattern == ""
 	tests, whole := map[string]bool{}, map[string]bool{}
 	for p := range j.changes {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/discover"
@@ -138,7 +139,7 @@ func (t *tally) Event(e run.Event) {
 }
 
 // line is the result in words; status is pytest's.
-func (t *tally) line(status int) string {
+func (t *tally) line(status int, spent time.Duration) string {
 	var parts []string
 	for _, o := range []pytest.Outcome{pytest.Failed, pytest.Error, pytest.Passed, pytest.Skipped, pytest.XFailed, pytest.XPassed} {
 		if n := t.ended.Totals[o]; n > 0 {
@@ -151,7 +152,7 @@ func (t *tally) line(status int) string {
 	case len(parts) == 0:
 		return fmt.Sprintf("no tests ran, exit status %d", status)
 	}
-	s := fmt.Sprintf("%s in %.2f s", strings.Join(parts, ", "), t.ended.Seconds)
+	s := fmt.Sprintf("%s in %.2f s", strings.Join(parts, ", "), spent.Seconds())
 	if status != exitOK && len(t.bad) == 0 {
 		s += fmt.Sprintf(", exit status %d", status)
 	}
