@@ -5,13 +5,13 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pool"
@@ -24,9 +24,9 @@ type Request struct {
 	Env   *pyenv.Env
 	Dir   string   // working directory
 	Vars  []string // environment, KEY=VALUE
-	Args  []string // pytest's arguments
+	Args  []string // pytest's arguments, or unittest's where there is no pytest
 	State string   // folder for state, "" for none
-	Root  string   // pytest's rootdir, "" when it is not known: nothing is remembered then
+	Root  string   // pytest's rootdir; "" when it is not known: nothing is remembered then, and ids are of Dir where there is no pytest
 
 	Module    bool // as python -m pytest, with the working directory on sys.path
 	Workers   int  // processes that run tests; 0 is 1
@@ -48,21 +48,28 @@ type Request struct {
 	Synced func()
 }
 
-// NoPytestError says that the interpreter has no pytest.
-type NoPytestError struct{ Python string }
-
-func (e *NoPytestError) Error() string {
-	return fmt.Sprintf("%s has no pytest; install it with: %s -m pip install pytest", e.Python, e.Python)
+// NoPytestError says that the interpreter has no pytest, and an option that is
+// pytest's, "" where nothing can do without.
+type NoPytestError struct {
+	Env    *pyenv.Env
+	Option string
 }
 
-// Check says why nothing can be run: there is no interpreter, or it has no
+func (e *NoPytestError) Error() string {
+	if e.Option != "" {
+		return e.Option + " is no option of unittest's, and " + e.Env.NoPytest()
+	}
+	return e.Env.NoPytest()
+}
+
+// Check says why pytest cannot be run: there is no interpreter, or it has no
 // pytest.
 func (r *Request) Check() error {
 	switch {
 	case r.Env.Python == "":
 		return pyenv.ErrNone
 	case !r.Env.HasPytest:
-		return &NoPytestError{r.Env.Python}
+		return &NoPytestError{Env: r.Env}
 	}
 	return nil
 }
@@ -82,16 +89,21 @@ func (e *Engine) Close() {
 
 // Run runs the tests that pytest would run for the request's arguments and
 // returns pytest's exit status. What pytest prints goes to the request's
-// files, results go to the sinks.
+// files, results go to the sinks. Where the interpreter has no pytest, all that
+// is unittest's.
 //
 // A nil Engine starts an interpreter for the run; another one has pytest
 // imported, and what was collected for the last run where nothing of it has
 // changed.
 func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status int, err error) {
-	if err := r.Check(); err != nil {
+	if r.Env.Python == "" {
+		return 4, pyenv.ErrNone
+	}
+	s, err := r.settings()
+	if err != nil {
 		return 4, err
 	}
-	session, err := e.open(ctx, r.settings())
+	session, err := e.open(ctx, s)
 	if err != nil {
 		return 3, err
 	}
@@ -104,6 +116,9 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	}
 	o := session.Options()
 	o.Version, o.Terminal, o.Timeout = r.Env.Pytest.String(), r.Terminal, r.Timeout
+	if s.Unittest != nil {
+		o.Version, r.Dist, o.Abrupt = r.Env.Version.String(), plan.LoadGroup, true // a class's tests are a group
+	}
 	if why := session.Alone(); why == "" {
 		o.Workers, o.Retries, o.Divisible = max(r.Workers, 1), r.Retries, true
 	} else if r.Workers > 1 || r.Retries > 0 {
@@ -140,7 +155,11 @@ func (e *Engine) Inspect(ctx context.Context, r Request) (x pool.Inspection, err
 		return x, err
 	}
 	r.Stdin, r.Stdout, r.Stderr, r.Terminal = nil, nil, nil, false
-	session, err := e.open(ctx, r.settings())
+	s, err := r.settings()
+	if err != nil {
+		return x, err
+	}
+	session, err := e.open(ctx, s)
 	if err != nil {
 		return x, err
 	}
@@ -150,16 +169,22 @@ func (e *Engine) Inspect(ctx context.Context, r Request) (x pool.Inspection, err
 }
 
 // settings are the request's for the pool.
-func (r *Request) settings() pool.Settings {
+func (r *Request) settings() (s pool.Settings, err error) {
 	bin := filepath.Dir(r.Env.Python)
-	s := pool.Settings{
+	s = pool.Settings{
 		Python: r.Env.Python, Sites: r.Env.Sites, Dir: r.Dir, Env: r.Vars, Args: r.PytestArgs(), Script: filepath.Join(bin, "pytest"), Path0: bin,
 		CacheDir: r.State, Record: r.State != "" && r.Root != "", Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
 	}
-	if r.Module {
+	if discover.Unittest(r.Env) {
+		if s.Unittest, err = r.unittest(); err != nil {
+			return s, err
+		}
+		s.Script = r.Env.Python
+	}
+	if r.Module || s.Unittest != nil {
 		s.Path0 = r.Dir
 	}
-	return s
+	return s, nil
 }
 
 // plan decides what is run where.

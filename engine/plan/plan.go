@@ -76,6 +76,7 @@ type Batch struct {
 type Plan struct {
 	Slots [][]Batch // one for each worker
 	Fixed bool      // the workers keep to it
+	Whole bool      // batches must not be split
 	Left  []int     // items that another shard has
 }
 
@@ -111,7 +112,7 @@ func Size(bs []Batch) (n int) {
 func Build(in Input) *Plan {
 	batches := Cut(in.Items, in.Dist)
 	weight := weights(in)
-	p := &Plan{}
+	p := &Plan{Whole: in.Dist == LoadScope || in.Dist == LoadFile || in.Dist == LoadGroup}
 	if in.Shard.N > 1 {
 		batches, p.Left = in.Shard.of(batches, weight)
 	}

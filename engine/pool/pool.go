@@ -35,6 +35,8 @@ type Settings struct {
 	Stdout, Stderr *os.File // nil: /dev/null
 	Text           bool     // reports carry their text
 	Record         bool     // what is read while the tests are collected is told; always so in a session that is kept
+
+	Unittest *Unittest // for a session without pytest; nil for pytest's
 }
 
 // CompiledFolder is the folder in a state folder that holds what all projects
@@ -54,7 +56,7 @@ func (s *Settings) compiled() string {
 // a session does.
 func (s *Settings) interpreterKey() string {
 	var b strings.Builder
-	fmt.Fprintln(&b, s.Python)
+	fmt.Fprintln(&b, s.Python, s.runs())
 	for _, dir := range s.Sites {
 		id, ok := file.StatAny(dir)
 		fmt.Fprintln(&b, dir, ok, id)

@@ -67,6 +67,9 @@ func (p *Session) collect(ctx context.Context) (err error) {
 		"op": "go", "stops": []string{"L1"}, "argv": append([]string{s.Script}, s.Args...), "args": s.Args, "dir": s.Dir, "path0": s.Path0,
 		"record": s.Record,
 	}
+	if s.Unittest != nil {
+		message["unittest"] = s.Unittest
+	}
 	var files []*os.File
 	began := time.Now()
 	p.vars = s.Env

@@ -43,11 +43,35 @@ type Plugin struct {
 	Dist   string
 }
 
+// Installed reports whether a file belongs to the installation and not to the
+// project of a rootdir: it is in a site-packages folder or in the standard
+// library, unless the project is in there itself.
+func (e *Env) Installed(root, path string) bool {
+	for _, s := range e.Sites {
+		if _, in := file.Rel(s, path); in {
+			return true
+		}
+	}
+	if e.Stdlib == "" {
+		return false
+	}
+	if _, in := file.Rel(e.Stdlib, path); !in {
+		return false
+	}
+	_, in := file.Rel(e.Stdlib, root)
+	return !in
+}
+
 // Input says where to look.
 type Input struct {
 	Python string            // what the user named, "" for none
 	Root   string            // folder that may hold .venv or venv
 	Env    map[string]string // VIRTUAL_ENV, PATH, PYTHONPATH, PYENV_*, HOME
+}
+
+// NoPytest says that there is no pytest, and what to do.
+func (e *Env) NoPytest() string {
+	return fmt.Sprintf("%s has no pytest; install it with: %s -m pip install pytest", e.Python, e.Python)
 }
 
 // ErrNone says that there is no usable interpreter; the message lists what was
@@ -87,6 +111,7 @@ func Find(in Input) (*Env, error) {
 		if err := e.load(c, in); err == nil {
 			return e, nil
 		}
+		e.Python, e.Version = "", pytest.Version{}
 	}
 	return e, nil
 }
@@ -263,7 +288,7 @@ func (e *Env) site(dir string) {
 		switch {
 		case strings.HasSuffix(d.Name, ".pth"):
 			e.pth(dir, d.Name)
-		case strings.HasSuffix(d.Name, ".dist-info"):
+		case strings.HasSuffix(d.Name, ".dist-info"), strings.HasSuffix(d.Name, ".egg-info"): // Debian installs the second
 			e.dist(dir, d.Name)
 		case strings.HasSuffix(d.Name, ".egg-link"):
 			if b, err := os.ReadFile(filepath.Join(dir, d.Name)); err == nil {
@@ -279,7 +304,7 @@ func normalize(name string) string {
 }
 
 func (e *Env) dist(dir, info string) {
-	name, version, _ := strings.Cut(strings.TrimSuffix(info, ".dist-info"), "-")
+	name, version, _ := strings.Cut(strings.TrimSuffix(strings.TrimSuffix(info, ".dist-info"), ".egg-info"), "-")
 	name = normalize(name)
 	if _, dup := e.Dists[name]; dup {
 		return

@@ -85,7 +85,7 @@ func outcome(e *run.Ended) string {
 		return "passed"
 	case e.Status == 5:
 		return "no tests"
-	case e.Status == 2:
+	case e.Status == 2 || e.Status == 130: // pytest's; unittest ends by SIGINT
 		return "interrupted"
 	}
 	return "failed"

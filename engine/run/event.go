@@ -20,7 +20,7 @@ type Started struct {
 	Tests, Workers int
 	Mode, Reason   string
 	Divisible      bool   // several workers could run them
-	Version        string // of pytest
+	Version        string // of pytest; of Python where unittest runs the tests
 }
 
 // Warning is a warning that pytest recorded while tests ran.

@@ -12,6 +12,7 @@ type queue struct {
 	slots [][]plan.Batch
 	fixed bool // nothing is stolen
 	left  int
+	whole bool // batches must not be split
 }
 
 // lookahead is how many items a worker holds beside the one it runs and the
@@ -20,7 +21,9 @@ type queue struct {
 const lookahead = 64
 
 // newQueue takes what is planned over.
-func newQueue(p *plan.Plan) *queue { return &queue{slots: p.Slots, fixed: p.Fixed, left: p.Count()} }
+func newQueue(p *plan.Plan) *queue {
+	return &queue{slots: p.Slots, fixed: p.Fixed, whole: p.Whole, left: p.Count()}
+}
 
 func (q *queue) empty() bool { return q.left == 0 }
 
@@ -97,11 +100,12 @@ func (q *queue) steal(slot int) {
 	q.slots[from] = bs[:k:k]
 }
 
-// putBack gives back what a dead worker had not run.
+// putBack gives back what a dead worker had not run: what had to stay together
+// is the rest of a batch, and those behind it.
 func (q *queue) putBack(slot int, items []int) {
 	if len(items) == 0 {
 		return
 	}
-	q.slots[slot] = append([]plan.Batch{{Items: items}}, q.slots[slot]...)
+	q.slots[slot] = append([]plan.Batch{{Items: items, Whole: q.whole}}, q.slots[slot]...)
 	q.left += len(items)
 }

@@ -65,3 +65,18 @@ func TestQueueGivesEachOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestPutBackStaysTogether gives back a part of a group, when its worker has
+// died in it: the rest goes to one worker.
+func TestPutBackStaysTogether(t *testing.T) {
+	items := make([]plan.Item, 3*lookahead)
+	for i := range items {
+		items[i] = plan.Item{ID: fmt.Sprint(i), Path: "a.py", Group: "g"}
+	}
+	q := newQueue(plan.Build(plan.Input{Items: items, Workers: 2, Dist: plan.LoadGroup}))
+	all := q.take(0, 0)
+	q.putBack(0, all[10:])
+	if got := q.take(1, 0); !slices.Equal(got, all[10:]) || !q.empty() {
+		t.Errorf("%d of %d items, and %d are left", len(got), len(all)-10, q.left)
+	}
+}

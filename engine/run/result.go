@@ -56,7 +56,7 @@ func (t *test) add(r report) {
 			name = *r.Subtest.Message
 		}
 		t.result.Subtests = append(t.result.Subtests, pytest.Subtest{Message: name, Kwargs: r.Subtest.Kwargs, Outcome: o, Text: r.Text})
-		if o != pytest.Failed {
+		if !o.Bad() {
 			return
 		}
 	}
@@ -109,7 +109,7 @@ func (d *dispatcher) hear(p *process, s Signal) {
 			return
 		}
 		d.tests[s.Item].add(r)
-		if r.Outcome == "failed" && r.WasXFail == nil && d.held == nil {
+		if r.outcome().Bad() && d.held == nil {
 			d.failed()
 		}
 	case wire.Observed:

@@ -83,6 +83,7 @@ type Options struct {
 	MaxFail int           // stop behind so many failures; 0 for never
 	Retries int           // how often a test that fails is run again, each time in a process that has run nothing of it
 	Timeout time.Duration // how long a test may take; 0 for ever
+	Abrupt  bool          // workers know no Alarm: a test that takes too long is killed with its process at once
 
 	// Terminal says that the processes share a terminal with the caller, which
 	// sends an interrupt from the keyboard to all of them.
@@ -401,7 +402,7 @@ func (d *dispatcher) look(now time.Time) {
 		}
 		took, limit := now.Sub(w.since), d.options.Timeout
 		switch {
-		case limit > 0 && took > limit+patience:
+		case limit > 0 && (took > limit+patience || d.options.Abrupt && took > limit):
 			w.killed = true
 			_ = p.Signal(os.Kill)
 		case limit > 0 && took > limit && !w.alarmed:
@@ -460,7 +461,8 @@ func (d *dispatcher) signal(ctx context.Context, s Signal) error {
 func (d *dispatcher) gone(ctx context.Context, p *process, s Signal) error {
 	delete(d.live, p.id)
 	d.lost = true
-	crashed := d.died(p, s)
+	// one that we have killed was cancelled
+	crashed := (ctx.Err() == nil || s.Killed != "SIGKILL") && d.died(p, s)
 	switch {
 	case p.role == Controller:
 		return fmt.Errorf("the process that reports ended: %s", s.how())
@@ -524,6 +526,9 @@ func (d *dispatcher) died(p *process, s Signal) bool {
 	c := crash{When: pytest.Phase(min(s.Phase, int(pytest.Teardown))).String(), Message: s.how(), Stdout: s.Stdout, Stderr: s.Stderr}
 	if p.watched.killed {
 		c.Message = fmt.Sprintf("the test took more than %v and did not end within %v more: %s", d.options.Timeout, patience, c.Message)
+		if d.options.Abrupt {
+			c.Message = fmt.Sprintf("the test took more than %v: %s", d.options.Timeout, s.how())
+		}
 	}
 	d.tests[s.Item].add(c.report())
 	d.tell(frame{wire.Crash, s.Item, c.payload()})

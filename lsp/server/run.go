@@ -124,7 +124,7 @@ func (s *server) runTests(ctx context.Context, path, name string) (protocol.LSPA
 	s.results.begin(path, name)
 	s.redraw(ctx)
 	status, err := s.engine.Run(runs, engine.Request{
-		Env: env, Dir: cfg.Dir, Vars: variables(s.opts.Env), Args: []string{path + name}, State: s.opts.StateDir, Texts: true,
+		Env: env, Dir: cfg.Dir, Root: cfg.Root, Vars: variables(s.opts.Env), Args: []string{path + name}, State: s.opts.StateDir, Texts: true,
 	}, collect)
 	s.results.end(path, name)
 	s.due()

@@ -134,3 +134,19 @@ class Recorder:
     def _reads_cache(config):
         option = config.option
         return any(getattr(option, name, False) for name in ("lf", "failedfirst", "newfirst", "stepwise"))
+
+
+# Libraries that start threads when they are imported and forget them in a fork: OpenBLAS of numpy, by its own handlers.
+FORKABLE_THREADS = ("numpy",)
+
+
+def threads():
+    """Why this process must not be forked, "" when it can be: other threads would not be in the fork, and what they hold would
+    stay held."""
+    import threading
+    running = [t.name for t in threading.enumerate() if t is not threading.current_thread()]
+    if running:
+        return "threads run: " + ", ".join(running[:3])
+    if len(os.listdir("/proc/self/task")) > 1 and not any(name in sys.modules for name in FORKABLE_THREADS):
+        return "threads of a library run"
+    return ""

@@ -9,6 +9,7 @@ from . import wire
 from .alarm import Alarm
 from .around import Unsupported, own_capture_files
 from .fastloop import FastLoop
+from .recorder import threads
 from .replay import REPLAYED, Replay
 from .reporter import Reporter, dump
 from .ring import Ring, high
@@ -208,22 +209,6 @@ def group(item):
     if mark is None:
         return ""
     return str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
-
-
-# Libraries that start threads when they are imported and forget them in a fork: OpenBLAS of numpy, by its own handlers.
-FORKABLE_THREADS = ("numpy",)
-
-
-def threads():
-    """Why this process must not be forked, "" when it can be: other threads would not be in the fork, and what they hold would
-    stay held."""
-    import threading
-    running = [t.name for t in threading.enumerate() if t is not threading.current_thread()]
-    if running:
-        return "threads run: " + ", ".join(running[:3])
-    if len(os.listdir("/proc/self/task")) > 1 and not any(name in sys.modules for name in FORKABLE_THREADS):
-        return "threads of a library run"
-    return ""
 
 
 RUN_ID = os.urandom(12).hex()  # the beginning of a run's id for pytest-xdist's fixture, made in the common parent

@@ -226,9 +226,25 @@ def renew(variables):
                 os.environ[name] = now
 
 
-def main(control, alive):
-    """Runs in the interpreter that the engine started, under its bootstrap."""
+def enter(message, fds):
+    """Makes this process that of a project: its output, arguments, folder and the first place where it looks for modules."""
+    for target, fd in enumerate(fds):
+        os.dup2(fd, target)
+        os.close(fd)
+    renew(message.get("environ"))
+    sys.argv[:] = message["argv"]
+    os.chdir(message["dir"])
+    if message.get("path0"):
+        sys.path.insert(0, message["path0"])
+
+
+def main(control, alive, plain):
+    """Runs in the interpreter that the engine started, under its bootstrap. plain: there is no pytest."""
     stage = Stage(Control(socket.socket(fileno=high(control))), high(alive))
+    if plain:
+        from . import unittests
+        sys.meta_path.remove(finder)
+        unittests.main(stage, enter, finish)
     try:
         import pytest
     except ImportError as e:
@@ -237,19 +253,12 @@ def main(control, alive):
     from . import roles
     sys.meta_path.remove(finder)
     message, fds = stage.stop("L0")
-    for target, fd in enumerate(fds):
-        os.dup2(fd, target)
-        os.close(fd)
-    renew(message.get("environ"))
+    enter(message, fds)
     recorder = None
     if message.get("keep"):
         sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # as at the interpreter's start
     if message.get("keep") or message.get("record"):
         recorder = Recorder()
-    sys.argv[:] = message["argv"]
-    os.chdir(message["dir"])
-    if message.get("path0"):
-        sys.path.insert(0, message["path0"])
     plugin = Plugin(stage, recorder, message.get("keep", False))
     plugin.install()
     status = int(pytest.main(message["args"], plugins=[plugin]))

@@ -34,6 +34,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PYTEST", pytest)
 			e.Setenv("VENV", filepath.Dir(filepath.Dir(pytest)))
 			e.Setenv("NOPYTEST", bare)
+			e.Setenv("BARE", filepath.Dir(filepath.Dir(bare)))
 			return nil
 		},
 	})

@@ -181,7 +181,7 @@ func (p *program) root(name string) *cobra.Command {
 	}
 	root.AddCommand(
 		p.testCommand(use), p.pytestCommand(), p.discoverCommand(use), p.verifyCommand(use), p.doctorCommand(use), p.daemonCommand(),
-		p.cacheCommand(),
+		p.cacheCommand(), p.affectedCommand(use), p.explainCommand(use), p.graphCommand(use),
 	)
 	return root
 }

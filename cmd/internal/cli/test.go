@@ -19,6 +19,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/daemon"
+	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/plan"
@@ -39,7 +40,8 @@ outcomes, same output, same exit status.
 
 WHERE is a file or folder, a node id, PATH:LINE for the test there, or a
 pattern with * and ? for the names of functions and classes or for whole ids.
-Every option that is not listed below is pytest's.
+Every option that is not listed below is pytest's. Where there is no pytest,
+unittest runs the tests, with its own options.
 
 Flags:
   -n N                   run on N workers; auto is one for each processor
@@ -294,6 +296,11 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) error {
 		return err
 	}
 	defer ws.Close()
+	if f.exact {
+		if err := r.Check(); err != nil {
+			return err // the command line is pytest's
+		}
+	}
 	p.timings.mark("selection")
 	e := p.engine
 	if p.call != nil {
@@ -321,6 +328,9 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) error {
 		sinks, r.Texts, r.Terminal = append(sinks, lines), true, false
 	default:
 		r.Stdout, r.Stdin = asFile(p.stdout), asFile(p.stdin)
+		if discover.Unittest(r.Env) && r.Workers <= 1 && isTerminal(r.Stdin) {
+			r.Terminal = true // unittest captures nothing: breakpoint() works
+		}
 		r.Terminal = r.Terminal && r.Stdin != nil
 		sinks = append(sinks, &footer)
 	}
@@ -357,6 +367,9 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) error {
 	p.timings.mark("render")
 	if p.call == nil {
 		p.timings.print(p.stderr)
+	}
+	if err == nil && f.format == "text" && discover.Unittest(r.Env) {
+		p.needPytest(ws, r.Env)
 	}
 	var none *engine.NoPytestError
 	if err != nil && !errors.As(err, &none) && !errors.Is(err, pyenv.ErrNone) {
@@ -412,6 +425,26 @@ func (p *program) footer(f *report.Footer, out *os.File) {
 	}
 }
 
+// needPytest says which files hold tests that unittest has not run.
+func (p *program) needPytest(ws *workspace.Workspace, env *pyenv.Env) {
+	suite, err := ws.Apply(workspace.Update{}).Suite()
+	if err != nil {
+		return // said by the run
+	}
+	var files []string
+	for _, x := range suite.Problems {
+		if strings.HasSuffix(x.Message, env.NoPytest()) {
+			files = append(files, relative(p.dir, x.Path))
+		}
+	}
+	switch n := len(files); {
+	case n == 1:
+		fmt.Fprintf(p.stderr, "%s has tests that need pytest: %s\n", files[0], env.NoPytest())
+	case n > 1:
+		fmt.Fprintf(p.stderr, "%s and %d more have tests that need pytest: %s\n", files[0], n-1, env.NoPytest())
+	}
+}
+
 // selection turns WHERE into pytest's arguments: lines and patterns into the
 // ids of the tests that are found there.
 func (p *program) selection(f testFlags, dir, state string) ([]string, *workspace.Workspace, error) {
@@ -432,6 +465,13 @@ func (p *program) selection(f testFlags, dir, state string) ([]string, *workspac
 	if len(w.lines) == 0 && len(w.globs) == 0 {
 		return f.rest, open(f.rest), nil
 	}
+	if modules := modulesOf(dir, w.globs); len(modules) > 0 && len(w.lines) == 0 {
+		ws := open(append(modules, w.args...))
+		if _, env, _ := ws.Apply(workspace.Update{}).Configure(); env != nil && discover.Unittest(env) {
+			return f.rest, ws, nil // names of unittest's
+		}
+		ws.Close()
+	}
 	args := slices.Clone(f.rest)
 	for k := len(at) - 1; k >= 0; k-- {
 		args = slices.Delete(args, at[k], at[k]+1)
@@ -448,6 +488,32 @@ func (p *program) selection(f testFlags, dir, state string) ([]string, *workspac
 		return nil, nil, err
 	}
 	return append(args, idsFor(items)...), ws, nil
+}
+
+// modulesOf returns the files or folders of words as python -m unittest takes
+// them: dotted names that begin with a module in the folder, or discover.
+func modulesOf(dir string, words []string) (paths []string) {
+	for _, word := range words {
+		path, found := dir, ""
+		for part := range strings.SplitSeq(word, ".") {
+			path = filepath.Join(path, part)
+			if file.IsRegular(path + ".py") {
+				found = path + ".py"
+				break
+			}
+			if !file.IsDir(path) {
+				break
+			}
+			found = path
+		}
+		if found == "" && word == "discover" {
+			found = dir
+		}
+		if found != "" {
+			paths = append(paths, found)
+		}
+	}
+	return paths
 }
 
 // idsFor names items for pytest, a function once for all of its cases that are

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/run"
 	"github.com/dx-py/dx-py-ls/engine/watch"
@@ -50,27 +51,27 @@ type watching struct {
 
 // watch runs tests again and again, whenever something changes.
 func (p *program) watch(f testFlags) error {
-	// One broken file hides nothing else.
-	f.rest = insert(f.rest, "--continue-on-collection-errors")
-	words, _, err := config.Positional(f.rest)
-	if err == nil && slices.ContainsFunc(f.rest, func(a string) bool { return a == "--pdb" || a == "--trace" }) {
+	if slices.ContainsFunc(f.rest, func(a string) bool { return a == "--pdb" || a == "--trace" }) {
 		return errors.New("--pdb and --trace read the keyboard, which --watch does itself: use one of them")
-	}
-	if err != nil {
-		words = nil // pytest says what is wrong
 	}
 	r, ws, err := p.request(f)
 	if err != nil {
 		return err
 	}
-	if err := r.Check(); err != nil {
-		ws.Close()
-		return err
+	defer ws.Close()
+	if r.Env.Python == "" {
+		return r.Check()
+	}
+	unittest := discover.Unittest(r.Env)
+	if !unittest { // which goes on anyway
+		f.rest = insert(f.rest, "--continue-on-collection-errors") // one broken file hides nothing else
+	}
+	words, _, err := config.Positional(f.rest)
+	if err != nil {
+		words = nil // pytest says what is wrong
 	}
 	cfg, _, _ := ws.Apply(workspace.Update{}).Configure() // an error in it is pytest's to tell
-	ws.Close()
-
-	signals := make(chan os.Signal, 4) // before a signal could leave the terminal raw
+	signals := make(chan os.Signal, 4)                    // before a signal could leave the terminal raw
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	keys, restore := keyboard(asFile(p.stdin))
@@ -88,6 +89,9 @@ func (p *program) watch(f testFlags) error {
 		where[i] = f.rest[at]
 	}
 	w.last = outcomesOf(cfg, r.Dir, where)
+	if unittest {
+		w.last.patterns = []string{"test*.py"}
+	}
 	what := watchedOf(cfg, r.Env, r.Dir, r.State)
 	w.place = shortened(w.last.root, p.env["HOME"])
 	w.watcher, err = watch.New(watch.Options{Roots: what.roots, StateDir: r.State, Ignore: what.ignore, Changed: w.inbox.Put})

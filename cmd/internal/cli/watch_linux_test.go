@@ -38,6 +38,11 @@ const patience = 60 * time.Second // for one thing to be shown, on a busy machin
 // watch starts `test --watch` in a project, in a terminal or not.
 func watch(t *testing.T, terminal bool, files map[string]string, args ...string) *console {
 	t.Helper()
+	return watchWith(t, terminal, files, append([]string{"--python", enginetest.Python(t, "9.2.0"), "-p", "no:cacheprovider"}, args...)...)
+}
+
+func watchWith(t *testing.T, terminal bool, files map[string]string, args ...string) *console {
+	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +52,7 @@ func watch(t *testing.T, terminal bool, files map[string]string, args ...string)
 	for name, text := range files {
 		c.write(name, text)
 	}
-	c.cmd = exec.Command("dx-py", append([]string{"test", "--watch", "--python", enginetest.Python(t, "9.2.0"), "-p", "no:cacheprovider"}, args...)...)
+	c.cmd = exec.Command("dx-py", append([]string{"test", "--watch"}, args...)...)
 	c.cmd.Dir = dir
 	c.cmd.Env = append(os.Environ(), "DX_PY_STATE_DIR="+t.TempDir(), "TERM=xterm", "NO_COLOR=1", "OUTSIDE="+t.TempDir())
 	var out io.ReadCloser
@@ -293,6 +298,18 @@ func TestWatchFirstFailure(t *testing.T) {
 	// test_c.py has not run since it changed
 	c.write("test_b.py", "def test_b():\n    pass\n")
 	c.expect("run 5 · test_b.py and 1 more changed · test_b.py, test_c.py", " 2 passed in", "run 6", "\r\n3 passed in", "a all · f failed"+help)
+	c.press("q")
+	c.ends(0)
+}
+
+func TestWatchUnittest(t *testing.T) {
+	test := "import unittest\nclass T(unittest.TestCase):\n    def test_one(self):\n        self.assertEqual(1, %d)\n"
+	c := watchWith(t, true, map[string]string{"test_u.py": fmt.Sprintf(test, 1), "test_v.py": fmt.Sprintf(test, 1)}, "--python", enginetest.Bare(t))
+	c.expect("run 1 · first run", "Ran 2 tests", "\r\n2 passed in", help)
+	c.write("test_u.py", fmt.Sprintf(test, 2))
+	c.expect("run 2 · test_u.py changed · test_u.py", "AssertionError: 1 != 2", "\r\n1 failed in", help)
+	c.write("test_v.py", fmt.Sprintf(test, 1)+"\n")
+	c.expect("run 3 · test_v.py changed · test_u.py::T::test_one, test_v.py", "Ran 2 tests", "\r\n1 failed, 1 passed in", help)
 	c.press("q")
 	c.ends(0)
 }
