@@ -36,7 +36,7 @@ func wanted(args []string, env func(string) string) bool {
 			case "--daemon":
 				asked = true
 				continue
-			case "--no-daemon", "--cold", "--repeat-stdin", "-h", "--help", "-s", "--pdb", "--trace", "--capture=no":
+			case "--no-daemon", "--cold", "--repeat-stdin", "--watch", "-h", "--help", "-s", "--pdb", "--trace", "--capture=no":
 				return false
 			default:
 				continue

@@ -67,6 +67,8 @@ Flags:
       --cold             a fresh interpreter, nothing remembered
       --format FORMAT    text, or jsonl: one JSON object a line (default text)
       --python PATH      the interpreter, or its virtual environment
+      --watch            run, then again on each change; keys: a (all),
+                         f (failed), p (pattern), Enter (again), q (quit)
   -r, --root DIR         run in DIR instead of the working directory
       --state-dir DIR    keep state in DIR (default: the user's cache folder)
       --no-daemon        run here, not in the resident process (see daemon);
@@ -79,10 +81,14 @@ Exit status: pytest's.`,
 		Example: "  " + use + ` test
   ` + use + ` test tests/test_api.py -k "login and not slow" -x
   ` + use + ` test 'test_auth*'
+  ` + use + ` test --watch tests/unit
   ` + use + ` test tests/test_api.py:42 --format jsonl`,
 		DisableFlagParsing: true,
 		RunE: p.withTestFlags(func(f testFlags) error {
-			if f.repeat {
+			switch {
+			case f.watch:
+				return p.watch(f)
+			case f.repeat:
 				return p.repeat(f)
 			}
 			return p.test(f)
@@ -286,7 +292,9 @@ func (p *program) test(f testFlags) error {
 	return nil
 }
 
-func (p *program) testOnce(f testFlags) error {
+// testOnce makes one run, of which more sinks may be told. Its exit status is
+// the program's.
+func (p *program) testOnce(f testFlags, sinks ...run.Sink) error {
 	if f.timings {
 		p.timings = p.newTimings()
 	}
@@ -330,7 +338,6 @@ func (p *program) testOnce(f testFlags) error {
 		r.Durations = known.Seconds
 	}
 	r.Stderr = asFile(p.stderr)
-	var sinks []run.Sink
 	var lines *report.JSONL
 	var footer report.Footer
 	switch f.format {
@@ -342,6 +349,7 @@ func (p *program) testOnce(f testFlags) error {
 		if discover.Unittest(r.Env) && r.Workers <= 1 && isTerminal(r.Stdin) {
 			r.Terminal = true // unittest captures nothing: breakpoint() works
 		}
+		r.Terminal = r.Terminal && r.Stdin != nil
 		sinks = append(sinks, &footer)
 	}
 	if f.ci && p.env["GITHUB_ACTIONS"] != "" {
