@@ -25,6 +25,7 @@ func (s *Snapshot) Graph() (*graph.Graph, error) {
 		if roots := testFiles(s.cfg, suite); !s.buildGraph(s.settings.StateDir, roots) {
 			s.buildGraph("", roots) // the mapped index went away under our feet
 		}
+		s.listed = nil
 	})
 	return s.graph.Load(), s.graphErr
 }
