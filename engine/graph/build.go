@@ -309,6 +309,25 @@ func (b *builder) drop(l, id int32) {
 	b.g.users[l] = slices.Delete(us, i, i+1)
 }
 
+// sessionWide reports whether a conftest has a hook that sees all tests, its
+// own or by "from ... import *".
+func (b *builder) sessionWide(id int32, seen map[int32]bool) bool {
+	n := b.g.node(id)
+	if n == nil || seen[id] {
+		return false
+	}
+	if n.global {
+		return true
+	}
+	seen[id] = true
+	for _, l := range n.stars {
+		if slices.ContainsFunc(b.g.looks[l].targets, func(t int32) bool { return b.sessionWide(t, seen) }) {
+			return true
+		}
+	}
+	return false
+}
+
 // session makes the look-up of what all tests depend on.
 func (b *builder) session() {
 	g := b.g
@@ -347,10 +366,8 @@ func (b *builder) session() {
 		}
 	}
 	for id, n := range g.files {
-		if n == nil || !n.global {
-			continue
-		}
-		if p := g.paths.name(int32(id)); n.root || strings.HasSuffix(p, "/conftest.py") {
+		if n != nil && (n.global || len(n.stars) > 0) && (n.root || strings.HasSuffix(g.paths.name(int32(id)), "/conftest.py")) &&
+			b.sessionWide(int32(id), map[int32]bool{}) {
 			add(int32(id), Conftest)
 		}
 	}

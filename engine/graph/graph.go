@@ -119,6 +119,7 @@ type Graph struct {
 type node struct {
 	refs   []ref
 	opaque []scopeRef
+	stars  []int32 // look-ups of modules whose names it has, hooks among them
 	global bool
 	root   bool
 }

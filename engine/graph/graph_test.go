@@ -261,7 +261,14 @@ def pytest_collection_modifyitems(items): pass
 -- other/test_c.py --
 -- other/conftest.py --
 def pytest_runtest_setup(item): pass
-`, want: []string{"conftest sub/conftest.py"}},
+-- star/test_d.py --
+-- star/conftest.py --
+from hooks import *
+-- star/hooks/__init__.py --
+from .more import *
+-- star/hooks/more.py --
+def pytest_configure(config): pass
+`, want: []string{"conftest star/conftest.py", "conftest sub/conftest.py"}},
 		{name: "pytest_plugins", of: "conftest.py", tree: `
 -- test_a.py --
 -- conftest.py --
