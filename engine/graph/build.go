@@ -172,6 +172,7 @@ func (b *builder) setRoots() {
 		b.g.roots[i] = id
 		if n := b.g.files[id]; n == nil || !n.root {
 			b.g.files[id] = b.asRoot(n, true)
+			b.g.files[id].code = b.in.Doctests[r]
 		}
 	}
 }
@@ -181,7 +182,7 @@ func (b *builder) asRoot(n *node, root bool) *node {
 	if n != nil {
 		c = *n
 	}
-	c.root = root
+	c.root, c.code = root, false
 	return &c
 }
 
@@ -213,7 +214,10 @@ func (b *builder) drain() {
 func (b *builder) load(id int32) {
 	p := b.g.paths.name(id)
 	old := b.g.files[id]
-	n := &node{root: old != nil && old.root}
+	n := &node{}
+	if old != nil {
+		n.root, n.code = old.root, old.code
+	}
 	if !b.exists(p) {
 		b.set(id, n)
 		return

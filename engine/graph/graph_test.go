@@ -462,6 +462,31 @@ from app import missing
 	}
 }
 
+// TestWhatAComputedImportMayMean leaves the files with tests out, but for
+// modules of the program with doctests, where no package is named.
+func TestWhatAComputedImportMayMean(t *testing.T) {
+	p := newProject(t, `
+-- test_a.py --
+import load
+-- test_b.py --
+-- load.py --
+def f(name):
+    return import_module(name)
+-- code.py --
+-- documented.py --
+`)
+	p.in.Roots = append(p.in.Roots, p.path("documented.py"))
+	p.in.Doctests = map[string]bool{p.path("documented.py"): true}
+	g := graph.Build(p.in)
+	for changed, want := range map[string][]string{
+		"test_b.py": {"test_b.py"}, "code.py": {"test_a.py"}, "documented.py": {"test_a.py", "documented.py"},
+	} {
+		if diff := cmp.Diff(want, p.affected(g, changed)); diff != "" {
+			t.Errorf("%s:\n%s", changed, diff)
+		}
+	}
+}
+
 // TestThroughInstalled has an installed package that requires the project.
 func TestThroughInstalled(t *testing.T) {
 	p := newProject(t, `
