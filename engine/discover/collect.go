@@ -527,6 +527,7 @@ func (w *world) collects(p, name string) bool {
 func (w *world) file(p string, c *conftest, node *pytest.Node) {
 	name := filepath.Base(p)
 	id := w.nodeID(p)
+	w.suite.Files = append(w.suite.Files, p)
 	if !strings.HasSuffix(name, ".py") {
 		if w.doctestFile(p, name) || w.initial[p] && (strings.HasSuffix(name, ".txt") || strings.HasSuffix(name, ".rst")) {
 			w.textDoctest(p, id, node)

@@ -101,6 +101,10 @@ type Problem struct {
 type Suite struct {
 	Items    []*pytest.Item
 	Problems []Problem
+	// Files are the files that were collected, in order, absolute: those
+	// without tests too, since they may have some after a change elsewhere, or
+	// an error.
+	Files []string
 	// Deselected counts what --deselect, -k and -m left out.
 	Deselected int
 }

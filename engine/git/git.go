@@ -155,7 +155,7 @@ func (r *Repo) fetch(ctx context.Context, rev string) string {
 func (r *Repo) git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "--no-optional-locks"}, args...)...)
 	cmd.Dir = r.dir
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_PAGER=cat", "GIT_NO_LAZY_FETCH=1")
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), local), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_PAGER=cat", "GIT_NO_LAZY_FETCH=1")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -173,4 +173,17 @@ func (r *Repo) git(ctx context.Context, args ...string) (string, error) {
 	default:
 		return "", fmt.Errorf("git %s: %s", args[0], text)
 	}
+}
+
+// local reports whether a variable says which repository git is at work in, as
+// hooks are told: ours may be another, and the paths are relative to a folder
+// that is not ours (git rev-parse --local-env-vars).
+func local(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	switch name {
+	case "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+		"GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE", "GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE", "GIT_INTERNAL_SUPER_PREFIX":
+		return true
+	}
+	return false
 }

@@ -247,6 +247,19 @@ func TestStartsNothing(t *testing.T) {
 	}
 }
 
+// TestInHook runs as from a hook of another repository.
+func TestInHook(t *testing.T) {
+	r := newRepo(t)
+	r.write("a.py", "1")
+	r.commit()
+	r.write("a.py", "2")
+	t.Setenv("GIT_DIR", ".git")
+	t.Setenv("GIT_INDEX_FILE", ".git/other-index")
+	t.Setenv("GIT_PREFIX", "x/")
+	r.write("sub/b.py", "1")
+	r.check(filepath.Join(r.dir, "sub"), "", "a.py", "sub/b.py")
+}
+
 // TestLinkedFolder opens a repository through a symbolic link: the paths stay
 // as they were asked for.
 func TestLinkedFolder(t *testing.T) {

@@ -172,6 +172,7 @@ func (b *builder) setRoots() {
 		b.g.roots[i] = id
 		if n := b.g.files[id]; n == nil || !n.root {
 			b.g.files[id] = b.asRoot(n, true)
+			b.g.files[id].code = b.in.Doctests[r]
 		}
 	}
 }
@@ -181,7 +182,7 @@ func (b *builder) asRoot(n *node, root bool) *node {
 	if n != nil {
 		c = *n
 	}
-	c.root = root
+	c.root, c.code = root, false
 	return &c
 }
 
@@ -213,7 +214,10 @@ func (b *builder) drain() {
 func (b *builder) load(id int32) {
 	p := b.g.paths.name(id)
 	old := b.g.files[id]
-	n := &node{root: old != nil && old.root}
+	n := &node{}
+	if old != nil {
+		n.root, n.code = old.root, old.code
+	}
 	if !b.exists(p) {
 		b.set(id, n)
 		return
@@ -309,6 +313,25 @@ func (b *builder) drop(l, id int32) {
 	b.g.users[l] = slices.Delete(us, i, i+1)
 }
 
+// sessionWide reports whether a conftest has a hook that sees all tests, its
+// own or by "from ... import *".
+func (b *builder) sessionWide(id int32, seen map[int32]bool) bool {
+	n := b.g.node(id)
+	if n == nil || seen[id] {
+		return false
+	}
+	if n.global {
+		return true
+	}
+	seen[id] = true
+	for _, l := range n.stars {
+		if slices.ContainsFunc(b.g.looks[l].targets, func(t int32) bool { return b.sessionWide(t, seen) }) {
+			return true
+		}
+	}
+	return false
+}
+
 // session makes the look-up of what all tests depend on.
 func (b *builder) session() {
 	g := b.g
@@ -347,10 +370,8 @@ func (b *builder) session() {
 		}
 	}
 	for id, n := range g.files {
-		if n == nil || !n.global {
-			continue
-		}
-		if p := g.paths.name(int32(id)); n.root || strings.HasSuffix(p, "/conftest.py") {
+		if n != nil && (n.global || len(n.stars) > 0) && (n.root || strings.HasSuffix(g.paths.name(int32(id)), "/conftest.py")) &&
+			b.sessionWide(int32(id), map[int32]bool{}) {
 			add(int32(id), Conftest)
 		}
 	}

@@ -80,6 +80,9 @@ type Input struct {
 	// Roots are the files with tests, absolute, in pytest's order. Their
 	// conftest.py files are found from them.
 	Roots []string
+	// Doctests are those of them that are modules of the program, collected for
+	// the doctests in them.
+	Doctests map[string]bool
 	// Paths are further folders on sys.path, such as the working directory of
 	// `python -m pytest`.
 	Paths []string
@@ -119,8 +122,10 @@ type Graph struct {
 type node struct {
 	refs   []ref
 	opaque []scopeRef
+	stars  []int32 // look-ups of modules whose names it has, hooks among them
 	global bool
 	root   bool
+	code   bool // a root among Input.Doctests
 }
 
 type ref struct {

@@ -261,7 +261,14 @@ def pytest_collection_modifyitems(items): pass
 -- other/test_c.py --
 -- other/conftest.py --
 def pytest_runtest_setup(item): pass
-`, want: []string{"conftest sub/conftest.py"}},
+-- star/test_d.py --
+-- star/conftest.py --
+from hooks import *
+-- star/hooks/__init__.py --
+from .more import *
+-- star/hooks/more.py --
+def pytest_configure(config): pass
+`, want: []string{"conftest star/conftest.py", "conftest sub/conftest.py"}},
 		{name: "pytest_plugins", of: "conftest.py", tree: `
 -- test_a.py --
 -- conftest.py --
@@ -451,6 +458,31 @@ from app import missing
 	} {
 		if diff := cmp.Diff(c.want, p.affected(g, c.changed)); diff != "" {
 			t.Errorf("%s:\n%s", c.changed, diff)
+		}
+	}
+}
+
+// TestWhatAComputedImportMayMean leaves the files with tests out, but for
+// modules of the program with doctests, where no package is named.
+func TestWhatAComputedImportMayMean(t *testing.T) {
+	p := newProject(t, `
+-- test_a.py --
+import load
+-- test_b.py --
+-- load.py --
+def f(name):
+    return import_module(name)
+-- code.py --
+-- documented.py --
+`)
+	p.in.Roots = append(p.in.Roots, p.path("documented.py"))
+	p.in.Doctests = map[string]bool{p.path("documented.py"): true}
+	g := graph.Build(p.in)
+	for changed, want := range map[string][]string{
+		"test_b.py": {"test_b.py"}, "code.py": {"test_a.py"}, "documented.py": {"test_a.py", "documented.py"},
+	} {
+		if diff := cmp.Diff(want, p.affected(g, changed)); diff != "" {
+			t.Errorf("%s:\n%s", changed, diff)
 		}
 	}
 }

@@ -24,7 +24,8 @@ type want struct {
 type facts struct {
 	wants  []want
 	opaque []scope
-	global bool // decides about tests that are not below it
+	stars  []want // those of wants that take all names
+	global bool   // decides about tests that are not below it
 }
 
 // scope is a dynamic import that may name any module of a package or, without
@@ -140,6 +141,8 @@ func (r *reader) from(i uint32, k Kind) {
 			if strings.HasPrefix(n, "pytest_") && !localHooks[n] && n != "pytest_plugins" {
 				r.global = true
 			}
+		} else {
+			r.stars = append(r.stars, w)
 		}
 		return true
 	})

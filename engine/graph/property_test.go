@@ -70,7 +70,7 @@ var (
 		"from pkg.sub import *", "from . import a, b", "from .a import x", "from .. import a, b", "from ..sub import c", "from a import b",
 		"from tests import a", "from tests.in import b", "import installed", "if TYPE_CHECKING:\n    import b", "def f():\n    import c\n    from pkg import b",
 		"import_module('b')", "import_module(name)", "import_module(f'pkg.{x}')", "import_module('.' + x, __package__)", "pytest_plugins = ['b', 'pkg.b']",
-		"def pytest_configure(): pass", "__all__ = ['a', 'sub']", "import test_x", "x = 1",
+		"def pytest_configure(): pass", "__all__ = ['a', 'sub']", "import test_x", "x = 1", "from b import *",
 	}
 )
 

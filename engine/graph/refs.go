@@ -89,6 +89,11 @@ func (r *refs) module(p string, f facts) {
 	for _, w := range f.wants {
 		r.want(p, w)
 	}
+	for _, w := range f.stars {
+		if w.dotted != "" {
+			r.n.stars = append(r.n.stars, r.b.look(nameKey(w.dir, w.dotted)))
+		}
+	}
 	for _, s := range f.opaque {
 		for _, d := range r.scope(s) {
 			if !slices.ContainsFunc(r.n.opaque, func(o scopeRef) bool { return o.area == d }) {

@@ -84,9 +84,10 @@ func (s *search) forward(g *Graph, f func(id int32, by step)) {
 	}
 }
 
+// hasTests reports whether a file is there for its tests.
 func (g *Graph) hasTests(id int32) bool {
 	n := g.node(id)
-	return n != nil && n.root
+	return n != nil && n.root && !n.code
 }
 
 // under returns the project's Python files in a folder and below.

@@ -23,9 +23,12 @@ func (s *Snapshot) Graph() (*graph.Graph, error) {
 			s.graphErr = err
 			return
 		}
-		if roots := testFiles(s.cfg, suite); !s.buildGraph(s.settings.StateDir, roots) {
-			s.buildGraph("", roots) // the mapped index went away under our feet
+		roots, doctests := testFiles(s.cfg, suite)
+		in := graph.Input{Config: s.cfg, Env: s.env, Roots: roots, Doctests: doctests, Observed: s.observed(s.settings.StateDir)}
+		if !s.buildGraph(s.settings.StateDir, in) {
+			s.buildGraph("", in) // the mapped index went away under our feet
 		}
+		s.listed = nil
 	})
 	return s.graph.Load(), s.graphErr
 }
@@ -49,26 +52,27 @@ func (s *Snapshot) follow(prev *Snapshot, changes []file.Change) {
 	}
 }
 
-// testFiles returns the files that hold tests, or would if they were not
-// broken, in pytest's order.
-func testFiles(cfg *config.Config, suite *discover.Suite) []string {
-	var out []string
-	seen := map[string]bool{}
-	add := func(p string) {
-		if !seen[p] {
-			seen[p] = true
-			out = append(out, p)
-		}
-	}
+// testFiles returns the files that were collected, each once, and which of
+// them are no test files by their name: modules with doctests.
+func testFiles(cfg *config.Config, suite *discover.Suite) (files []string, doctests map[string]bool) {
+	has := map[string]bool{}
 	for _, it := range suite.Items {
-		add(it.Path)
+		has[it.Path] = true
 	}
-	for _, p := range suite.Problems {
-		if strings.HasSuffix(p.Path, ".py") && discover.TestFile(cfg, p.Path) {
-			add(p.Path)
+	doctests = map[string]bool{}
+	seen := make(map[string]bool, len(suite.Files))
+	for _, p := range suite.Files {
+		test := discover.TestFile(cfg, p)
+		if seen[p] || !test && !has[p] {
+			continue
+		}
+		seen[p] = true
+		files = append(files, p)
+		if !test && strings.HasSuffix(p, ".py") {
+			doctests[p] = true
 		}
 	}
-	return out
+	return files, doctests
 }
 
 // observed is what earlier runs saw to be opened.
@@ -82,7 +86,7 @@ func (s *Snapshot) observed(stateDir string) map[string][]string {
 
 // buildGraph makes the Graph with the help of an index; false when its memory
 // turned out to be gone.
-func (s *Snapshot) buildGraph(stateDir string, roots []string) (ok bool) {
+func (s *Snapshot) buildGraph(stateDir string, in graph.Input) (ok bool) {
 	ix := openIndex(stateDir, s.cfg.Root, s.settings.Verify)
 	defer ix.close()
 	func() {
@@ -94,7 +98,7 @@ func (s *Snapshot) buildGraph(stateDir string, roots []string) (ok bool) {
 		fs := newFiles(s.overlays, ix, s.cache, look)
 		defer fs.ahead.Wait()
 		maps.Copy(fs.dirs, s.listed)
-		in := graph.Input{Config: s.cfg, Env: s.env, Source: fs, Roots: roots, Observed: s.observed(stateDir)}
+		in.Source = fs
 		if s.base != nil {
 			s.graph.Store(s.base.Update(in, s.since))
 		} else {

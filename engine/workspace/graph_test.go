@@ -82,3 +82,19 @@ func TestGraphReadsNothingTwice(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesWithoutTests has a test file that is empty for now: what it imports
+// may give it tests, or an error. A Suite that was remembered knows it too.
+func TestFilesWithoutTests(t *testing.T) {
+	dir, state := tree(t), t.TempDir()
+	write(t, dir, "pkg0/test_later.py", "import values\nif values.CASES is None:\n    def test_a(): pass\n")
+	settle(t, dir)
+	for range 2 {
+		w := workspace.New(workspace.Settings{Dir: dir, StateDir: state, Env: map[string]string{}})
+		defer w.Close()
+		s := w.Apply(workspace.Update{})
+		if got := graphOf(t, s).Affected([]string{dir + "/values.py"}).Roots(); !slices.Contains(got, dir+"/pkg0/test_later.py") {
+			t.Errorf("%v, recalled %v", got, s.Stats().Recalled)
+		}
+	}
+}

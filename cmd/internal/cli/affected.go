@@ -147,8 +147,9 @@ func (p *program) affected(f graphFlags, paths, pytestArgs []string) error {
 		tests[it.Path] = append(tests[it.Path], it)
 	}
 	out := bufio.NewWriterSize(p.stdout, 64<<10)
-	n := 0
+	n, printed := 0, false
 	for _, root := range reach.Roots() {
+		printed = true
 		n += len(tests[root])
 		if f.explain {
 			fmt.Fprintf(out, "%s · %s\n", relative(pr.root, root), plural(len(tests[root]), "test"))
@@ -159,7 +160,15 @@ func (p *program) affected(f graphFlags, paths, pytestArgs []string) error {
 			fmt.Fprintln(out, it.ID)
 		}
 	}
-	if n > 0 {
+	if f.explain {
+		for _, c := range changed {
+			if len(pr.graph.Affected([]string{c}, wide...).Roots()) == 0 {
+				fmt.Fprintf(out, "%s · no test is known to depend on it\n", pr.rel(c))
+				printed = true
+			}
+		}
+	}
+	if printed {
 		fmt.Fprintln(out)
 	}
 	fmt.Fprintf(out, "%d of %s · %s\n", n, plural(len(pr.suite.Items), "test"), pr.summary(changed, f.since))

@@ -28,6 +28,11 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "../../../testdata/cli",
 		Setup: func(e *testscript.Env) error {
+			// It stands in the project: made by the first run it would change the
+			// listing that the second compares.
+			if err := os.MkdirAll(e.WorkDir+"/.state", 0o700); err != nil {
+				return err
+			}
 			e.Setenv("DX_PY_STATE_DIR", e.WorkDir+"/.state")
 			e.Setenv("DX_PY_NO_DAEMON", "1")
 			e.Setenv("DX_PY_RUNTIME_DIR", e.WorkDir+"/.run")
