@@ -35,9 +35,10 @@ func Attach(p Place, r Request, interrupts chan os.Signal) (status int, notes st
 	// Not before the request is sent: it takes time, and until then there is
 	// nothing to stop.
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
-	done := make(chan struct{})
-	defer func() { signal.Stop(interrupts); close(done); c.close() }()
+	done, passed := make(chan struct{}), make(chan struct{})
+	defer func() { signal.Stop(interrupts); close(done); <-passed; c.close() }()
 	go func() {
+		defer close(passed)
 		for _, kind := range [...]byte{interrupt, kill} {
 			select {
 			case <-interrupts:

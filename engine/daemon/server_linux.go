@@ -297,7 +297,6 @@ func (s *server) serve(ctx context.Context, c *conn) {
 func (s *server) answer(ctx context.Context, c *conn, r Request) {
 	call := &Call{Request: r, Got: Now(), Kill: make(chan struct{}), server: s, conn: c}
 	s.count(1)
-	defer s.count(-1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	gone := make(chan struct{})
@@ -318,6 +317,7 @@ func (s *server) answer(ctx context.Context, c *conn, r Request) {
 	}()
 	status, notes, err := s.handle(ctx, call)
 	call.close() // before the client knows: who reads its output waits for its end
+	s.count(-1)  // and what it asks for next finds it over
 	var no *Declined
 	switch {
 	case errors.As(err, &no):
