@@ -72,8 +72,8 @@ func selectAfter(changes []file.Change, last *outcomes) []string {
 	return append(append(out, first...), then...)
 }
 
-// testFile reports whether a file holds tests, is one that others do not
-// import, and is among what is watched.
+// testFile reports whether a file holds tests and is among what is watched.
+// That another file of tests imports it is not seen here.
 func (o *outcomes) testFile(path string) bool {
 	name := filepath.Base(path)
 	if name == "conftest.py" || name == "__init__.py" || !strings.HasSuffix(name, ".py") {
@@ -105,7 +105,7 @@ func (o *outcomes) id(id string) string {
 	return o.argument(o.path(id)) + "::" + rest
 }
 
-// learn takes the results of a run in that ended by itself. whole are the files
+// learn takes in the results of a run that ended by itself. whole are the files
 // of which all tests ran; all says that nothing was left out.
 func (o *outcomes) learn(t *tally, whole map[string]bool, all bool) {
 	if all {
