@@ -30,6 +30,10 @@ type Request struct {
 	Texts    bool // results carry what pytest prints of a failure
 
 	Stdin, Stdout, Stderr *os.File // nil: /dev/null
+
+	// Refused is called with what pytest printed when it ended before it would
+	// run a test. nil for nobody; only an Engine that is not nil calls it.
+	Refused func(printed string)
 }
 
 // NoPytestError says that the interpreter has no pytest.
@@ -83,6 +87,9 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	}
 	defer e.close(session)
 	if status, ended := session.Ended(); ended {
+		if r.Refused != nil {
+			r.Refused(session.Printed())
+		}
 		return status, nil
 	}
 	o := session.Options()

@@ -13,6 +13,7 @@ type Event struct {
 
 // Started begins a run.
 type Started struct {
+	Items          []Item // what was collected, in pytest's order; not to be changed
 	Tests, Workers int
 	Mode, Reason   string
 	Version        string // of pytest

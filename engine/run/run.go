@@ -112,7 +112,7 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 		signals: make(chan Signal, 1024), live: map[int]*process{},
 	}
 	d.tests = make([]test, len(d.items))
-	d.emit(Event{Started: &Started{Tests: len(d.items), Workers: max(o.Workers, 1), Mode: o.Mode, Reason: o.Reason, Version: o.Version}})
+	d.emit(Event{Started: &Started{Items: d.items, Tests: len(d.items), Workers: max(o.Workers, 1), Mode: o.Mode, Reason: o.Reason, Version: o.Version}})
 	err := d.start()
 	if err == nil {
 		err = d.loop(ctx)

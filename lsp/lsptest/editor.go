@@ -33,10 +33,14 @@ type Editor struct {
 	version  map[string]int
 	diags    map[string]diagnostics
 	messages []string      // of window/showMessage
-	changed  chan struct{} // closed and replaced when diagnostics come
+	said     []Message     // notifications and requests of the server, in order
+	settings any           // what workspace/configuration is answered with
+	changed  chan struct{} // closed and replaced when a message comes
 	err      error
 	done     chan struct{}
 	served   chan error
+
+	Initialized struct{ Capabilities map[string]any } // what initialize was answered with
 }
 
 type reply struct {
@@ -52,20 +56,68 @@ type diagnostics struct {
 	messages []string
 }
 
+// Message is what the server has sent, without being asked.
+type Message struct {
+	Method string
+	Params json.RawMessage
+}
+
+// Client says what an editor is like. The zero Client trusts nothing and can
+// nothing but redraw lenses.
+type Client struct {
+	Capabilities map[string]any // over those
+	Options      map[string]any // initializationOptions
+	Folders      []string       // of the workspace; none: the editor's
+	Settings     any            // what workspace/configuration is answered with
+}
+
+// Rich is a client that draws a tree of tests, in a workspace that the user
+// trusts.
+func Rich() Client {
+	return Client{
+		Options: map[string]any{"trusted": true},
+		Capabilities: map[string]any{
+			"experimental": map[string]any{"dxPyTests": map[string]any{"version": 1}, "serverStatusNotification": true},
+			"window":       map[string]any{"workDoneProgress": true, "showDocument": map[string]any{"support": true}},
+		},
+	}
+}
+
 // Start runs a server for a folder that the user trusts, and initializes it.
 func Start(t testing.TB, dir string, opts server.Options) *Editor {
 	t.Helper()
-	return start(t, dir, opts, map[string]any{"trusted": true})
+	return StartClient(t, dir, opts, Client{Options: map[string]any{"trusted": true}})
 }
 
 // StartUntrusted is Start without the user's trust.
 func StartUntrusted(t testing.TB, dir string, opts server.Options) *Editor {
 	t.Helper()
-	return start(t, dir, opts, nil)
+	return StartClient(t, dir, opts, Client{})
 }
 
-func start(t testing.TB, dir string, opts server.Options, options map[string]any) *Editor {
+// StartClient is Start for any client.
+func StartClient(t testing.TB, dir string, opts server.Options, c Client) *Editor {
 	t.Helper()
+	e := connect(t, dir, opts)
+	e.settings = c.Settings
+	capabilities := map[string]any{"workspace": map[string]any{"codeLens": map[string]any{"refreshSupport": true}}}
+	for k, v := range c.Capabilities {
+		capabilities[k] = v
+	}
+	folders := []any{}
+	for _, f := range append(c.Folders, dir)[:max(1, len(c.Folders))] {
+		folders = append(folders, map[string]any{"uri": "file://" + f, "name": filepath.Base(f)})
+	}
+	e.Call("initialize", map[string]any{
+		"processId": nil, "rootUri": "file://" + dir, "initializationOptions": c.Options, "capabilities": capabilities, "workspaceFolders": folders,
+	}, &e.Initialized)
+	e.Notify("initialized", map[string]any{})
+	t.Cleanup(e.stop)
+	return e
+}
+
+// connect runs a server that waits for initialize.
+func connect(t testing.TB, dir string, opts server.Options) *Editor {
 	toServer, in := io.Pipe()
 	out, fromServer := io.Pipe()
 	e := &Editor{
@@ -79,13 +131,6 @@ func start(t testing.TB, dir string, opts server.Options, options map[string]any
 		e.served <- err
 	}()
 	go e.read(out)
-	e.Call("initialize", map[string]any{
-		"processId": nil, "rootUri": "file://" + dir, "initializationOptions": options,
-		"capabilities":     map[string]any{"workspace": map[string]any{"codeLens": map[string]any{"refreshSupport": true}}},
-		"workspaceFolders": []any{map[string]any{"uri": "file://" + dir, "name": "test"}},
-	}, nil)
-	e.Notify("initialized", map[string]any{})
-	t.Cleanup(e.stop)
 	return e
 }
 
@@ -184,17 +229,9 @@ func (e *Editor) read(out io.Reader) {
 
 func (e *Editor) message(body []byte) {
 	var m struct {
-		ID     *int   `json:"id"`
-		Method string `json:"method"`
-		Params struct {
-			URI         string
-			Version     int
-			Message     string
-			Diagnostics []struct {
-				Message string
-				Range   struct{ Start struct{ Line int } }
-			}
-		} `json:"params"`
+		ID     json.RawMessage `json:"id"`
+		Method string          `json:"method"`
+		Params json.RawMessage `json:"params"`
 		reply
 	}
 	if err := json.Unmarshal(body, &m); err != nil {
@@ -203,25 +240,109 @@ func (e *Editor) message(body []byte) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch {
-	case m.Method == "textDocument/publishDiagnostics":
-		d := diagnostics{version: m.Params.Version}
-		for _, x := range m.Params.Diagnostics {
-			d.messages = append(d.messages, fmt.Sprintf("%d: %s", x.Range.Start.Line+1, x.Message))
+	if m.Method == "" {
+		if id, err := strconv.Atoi(string(m.ID)); err == nil && e.wait[id] != nil {
+			e.wait[id] <- m.reply
+			delete(e.wait, id)
 		}
-		e.diags[filepath.Base(m.Params.URI)] = d
-		close(e.changed)
-		e.changed = make(chan struct{})
-	case m.Method == "window/showMessage":
-		e.messages = append(e.messages, m.Params.Message)
-	case m.Method == "workspace/codeLens/refresh":
-		go e.write(map[string]any{"id": *m.ID, "result": nil}) // the server may not read while it writes
-	case m.Method == "" && m.ID != nil:
-		if ch := e.wait[*m.ID]; ch != nil {
-			ch <- m.reply
-			delete(e.wait, *m.ID)
+		return
+	}
+	e.said = append(e.said, Message{m.Method, m.Params})
+	switch m.Method {
+	case "textDocument/publishDiagnostics":
+		e.published(m.Params)
+	case "window/showMessage":
+		var p struct{ Message string }
+		if err := json.Unmarshal(m.Params, &p); err != nil {
+			e.t.Error(err)
+		}
+		e.messages = append(e.messages, p.Message)
+	}
+	close(e.changed)
+	e.changed = make(chan struct{})
+	if m.ID != nil {
+		result := any(nil)
+		switch m.Method {
+		case "workspace/configuration":
+			var p struct{ Items []any }
+			if err := json.Unmarshal(m.Params, &p); err != nil {
+				e.t.Error(err)
+			}
+			result = slices.Repeat([]any{e.settings}, len(p.Items))
+		case "window/showDocument":
+			result = map[string]any{"success": true}
+		}
+		go e.write(map[string]any{"id": m.ID, "result": result}) // the server may not read while it writes
+	}
+}
+
+func (e *Editor) published(params json.RawMessage) {
+	var p struct {
+		URI         string
+		Version     int
+		Diagnostics []struct {
+			Message string
+			Range   struct{ Start struct{ Line int } }
 		}
 	}
+	if err := json.Unmarshal(params, &p); err != nil {
+		e.t.Error(err)
+	}
+	d := diagnostics{version: p.Version}
+	for _, x := range p.Diagnostics {
+		d.messages = append(d.messages, fmt.Sprintf("%d: %s", x.Range.Start.Line+1, x.Message))
+	}
+	e.diags[filepath.Base(p.URI)] = d
+}
+
+// Said returns what the server has sent of a method, in order.
+func (e *Editor) Said(method string) []json.RawMessage {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []json.RawMessage
+	for _, m := range e.said {
+		if m.Method == method {
+			out = append(out, m.Params)
+		}
+	}
+	return out
+}
+
+// After waits until want holds of what the server has sent of a method. It
+// ends with the test's own deadline.
+func (e *Editor) After(method string, want func(params []json.RawMessage) bool) {
+	e.t.Helper()
+	for {
+		e.mu.Lock()
+		changed := e.changed
+		e.mu.Unlock()
+		if want(e.Said(method)) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-e.done:
+			e.t.Fatalf("the connection broke: %v", e.err)
+		}
+	}
+}
+
+// URI is that of a file in the editor's folder.
+func (e *Editor) URI(name string) string { return "file://" + filepath.Join(e.dir, name) }
+
+// Command runs a server command with one argument, or none.
+func (e *Editor) Command(command string, argument, result any) error {
+	p := map[string]any{"command": command}
+	if argument != nil {
+		p["arguments"] = []any{argument}
+	}
+	return e.Try("workspace/executeCommand", p, result)
+}
+
+// Synchronize waits until what was sent has had its effect.
+func (e *Editor) Synchronize() {
+	e.t.Helper()
+	e.Call("dx-py/synchronize", nil, nil)
 }
 
 func (e *Editor) doc(name string) map[string]any {

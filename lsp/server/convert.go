@@ -32,19 +32,28 @@ func pathOf(u uri.URI) (string, bool) {
 
 func dirOf(path string) string { return filepath.Dir(path) }
 
+// pathOfText is pathOf for a URI of a message of our own.
+func pathOfText(s string) (string, bool) { return pathOf(uri.URI(s)) }
+
+// place is a folder as a client names it.
+type place struct {
+	path string
+	uri  uri.URI
+}
+
 // foldersOf returns the folders of a client: workspaceFolders, else rootUri.
-func foldersOf(p *protocol.InitializeParams) []string {
-	var out []string
+func foldersOf(p *protocol.InitializeParams) []place {
+	var out []place
 	if fs, ok := p.WorkspaceFolders.Get(); ok {
 		for _, f := range fs {
 			if path, ok := pathOf(f.URI); ok {
-				out = append(out, path)
+				out = append(out, place{path, f.URI})
 			}
 		}
 	}
 	if len(out) == 0 && p.RootURI != nil {
 		if path, ok := pathOf(*p.RootURI); ok {
-			out = append(out, path)
+			out = append(out, place{path, *p.RootURI})
 		}
 	}
 	return out

@@ -3,6 +3,7 @@ package server_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -63,10 +64,16 @@ func TestRunLens(t *testing.T) {
 	}
 	at := strings.Index(failing, "n < 3")
 	e.Change("test_a.py", at, at+5, "n < 4")
-	e.AfterProblems("test_a.py", func(m []string) bool { return len(m) == 0 })
+	e.AfterProblems("test_a.py", func(m []string) bool {
+		return slices.Equal(m, []string{"5: test_cases[3]: assert 3 < 3 (before the edit)"})
+	})
+	if lens := e.Lenses("test_a.py")[3]; lens != "14: – passed before the edit | Run" {
+		t.Errorf("lens %q of a test that passed with other bytes", lens)
+	}
 	if err := e.Click("test_a.py", 1); err != nil {
 		t.Fatal(err)
 	}
+	e.AfterProblems("test_a.py", func(m []string) bool { return len(m) == 0 })
 	for _, lens := range e.Lenses("test_a.py") {
 		if !strings.Contains(lens, "✓") {
 			t.Errorf("lens %q after the fix", lens)
