@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"unicode/utf16"
@@ -272,8 +273,18 @@ func (e *Editor) message(body []byte) {
 		case "window/showDocument":
 			result = map[string]any{"success": true}
 		}
-		go e.write(map[string]any{"id": m.ID, "result": result}) // the server may not read while it writes
+		go e.answer(m.ID, result) // the server may not read while it writes
 	}
+}
+
+// answer answers the server. It may have ended meanwhile.
+func (e *Editor) answer(id json.RawMessage, result any) {
+	b, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": id, "result": result})
+	if err != nil {
+		e.t.Error(err)
+		return
+	}
+	_, _ = fmt.Fprintf(e.in, "Content-Length: %d\r\n\r\n%s", len(b), b)
 }
 
 func (e *Editor) published(params json.RawMessage) {
@@ -466,4 +477,16 @@ func (e *Editor) AfterProblems(name string, want func(messages []string) bool) [
 			e.t.Fatalf("the connection broke: %v", e.err)
 		}
 	}
+}
+
+// At is the parameters of a request about a position: that of the first place
+// of "before|after" in a buffer, without the bar.
+func (e *Editor) At(name, place string) map[string]any {
+	e.t.Helper()
+	before, after, _ := strings.Cut(place, "|")
+	at := strings.Index(e.texts[name], before+after)
+	if at < 0 {
+		e.t.Fatalf("%s has no %q", name, place)
+	}
+	return map[string]any{"textDocument": e.doc(name), "position": position(e.texts[name], at+len(before))}
 }

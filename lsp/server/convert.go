@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"unicode/utf8"
 
 	"go.lsp.dev/protocol"
@@ -15,6 +16,9 @@ import (
 
 // pathOf returns the file of a document; false for what is no file.
 func pathOf(u uri.URI) (string, bool) {
+	if len(u) < 5 || !strings.EqualFold(string(u[:5]), "file:") {
+		return "", false // Parse takes "" for file:///
+	}
 	c, err := uri.Parse(string(u))
 	if err != nil || len(c) < 5 || c[:5] != "file:" {
 		return "", false

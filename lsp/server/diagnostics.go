@@ -87,6 +87,8 @@ func (s *server) diagnostics(v *workspace.View) []protocol.Diagnostic {
 	for _, d := range shadowed(v) {
 		add(s.span(l, d.row, d.col, len(d.name)), fmt.Sprintf("%s is defined again in line %d: pytest sees only the last", d.name, d.again+1))
 	}
+	out = append(out, s.missing(v, l)...)
+	sortDiagnostics(out)
 	return out
 }
 

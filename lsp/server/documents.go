@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 
 	"go.lsp.dev/protocol"
 	"go.lsp.dev/uri"
@@ -92,6 +93,12 @@ func (s *server) set(d *document) {
 
 func (d *document) update() workspace.Update {
 	return workspace.Update{Files: []file.Change{{Path: d.path, Text: nonNil(d.text), Version: d.version}}}
+}
+
+// saved reports whether the file on disk holds what the buffer does.
+func (d *document) saved() bool {
+	disk, err := os.ReadFile(d.path)
+	return err == nil && bytes.Equal(disk, d.text)
 }
 
 // diskChanged takes in that files on disk may be others. Whoever watches them

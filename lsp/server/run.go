@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -280,7 +279,7 @@ func (s *server) warnUnsaved(ctx context.Context, p *part) {
 	}
 	s.mu.Unlock()
 	for _, d := range open {
-		if disk, err := os.ReadFile(d.path); err != nil || string(disk) != string(d.text) {
+		if !d.saved() {
 			s.say(ctx, protocol.MessageTypeWarning, fmt.Sprintf("%s is not saved; the file on disk is run", filepath.Base(d.path)))
 		}
 	}

@@ -137,24 +137,3 @@ func TestCancelRun(t *testing.T) {
 		t.Errorf("lens %q after the cancel", lens)
 	}
 }
-
-// TestNothingRunsUntrusted asks for a run before the user trusts the
-// workspace.
-func TestNothingRunsUntrusted(t *testing.T) {
-	trap := filepath.Join(project(t, map[string]string{"bin/python3": "#!/bin/sh\ntouch \"$TRAP\"\n"}), "bin")
-	if err := os.Chmod(filepath.Join(trap, "python3"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "test_a.py": failing})
-	sprung := filepath.Join(t.TempDir(), "sprung")
-	opts := options
-	opts.Env = map[string]string{"PATH": trap, "TRAP": sprung}
-	e := lsptest.StartUntrusted(t, dir, opts)
-	e.Open("test_a.py", failing)
-	if err := e.Click("test_a.py", 9); err == nil || !strings.Contains(err.Error(), "not trusted") {
-		t.Errorf("a run in an untrusted workspace: %v", err)
-	}
-	if _, err := os.Stat(sprung); err == nil {
-		t.Error("an interpreter was started")
-	}
-}

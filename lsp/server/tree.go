@@ -86,8 +86,8 @@ func (s *server) tier(f *folder) []testproto.TestItem {
 	}
 	s.mu.Lock()
 	var open []string
-	for path := range s.docs {
-		if !seen[path] && s.folderOf(path) == f {
+	for path, d := range s.docs {
+		if !seen[path] && s.folderOf(path) == f && !d.saved() {
 			open = append(open, path)
 		}
 	}
