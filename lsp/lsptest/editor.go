@@ -40,6 +40,8 @@ type Editor struct {
 	err      error
 	done     chan struct{}
 	served   chan error
+	stopped  bool
+	utf8     bool
 
 	Initialized struct{ Capabilities map[string]any } // what initialize was answered with
 }
@@ -112,8 +114,9 @@ func StartClient(t testing.TB, dir string, opts server.Options, c Client) *Edito
 	e.Call("initialize", map[string]any{
 		"processId": nil, "rootUri": "file://" + dir, "initializationOptions": c.Options, "capabilities": capabilities, "workspaceFolders": folders,
 	}, &e.Initialized)
+	e.utf8 = e.Initialized.Capabilities["positionEncoding"] == "utf-8"
 	e.Notify("initialized", map[string]any{})
-	t.Cleanup(e.stop)
+	t.Cleanup(e.Stop)
 	return e
 }
 
@@ -135,7 +138,12 @@ func connect(t testing.TB, dir string, opts server.Options) *Editor {
 	return e
 }
 
-func (e *Editor) stop() {
+// Stop ends the server. Cleanup does it, where a test does not.
+func (e *Editor) Stop() {
+	if e.stopped {
+		return
+	}
+	e.stopped = true
 	e.Call("shutdown", nil, nil)
 	e.Notify("exit", nil)
 	if err := <-e.served; err != nil {
@@ -380,19 +388,35 @@ func (e *Editor) Change(name string, from, to int, text string) {
 	e.Notify("textDocument/didChange", map[string]any{
 		"textDocument": d,
 		"contentChanges": []any{map[string]any{
-			"range": map[string]any{"start": position(old, from), "end": position(old, to)}, "text": text,
+			"range": map[string]any{"start": e.position(old, from), "end": e.position(old, to)}, "text": text,
 		}},
 	})
 	e.texts[name] = old[:from] + text + old[to:]
 }
 
-// position is the LSP position of a byte offset, in UTF-16.
-func position(text string, at int) map[string]any {
+// Buffer is what the editor shows, and whether it is open.
+func (e *Editor) Buffer(name string) (text string, open bool) {
+	text, open = e.texts[name]
+	return text, open
+}
+
+// Problems are those that were published last, "LINE: MESSAGE".
+func (e *Editor) Problems(name string) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.diags[name].messages)
+}
+
+// position is the LSP position of a byte offset.
+func (e *Editor) position(text string, at int) map[string]any {
 	line, start := 0, 0
 	for i := 0; i < at; i++ {
 		if text[i] == '\n' {
 			line, start = line+1, i+1
 		}
+	}
+	if e.utf8 {
+		return map[string]any{"line": line, "character": at - start}
 	}
 	return map[string]any{"line": line, "character": len(utf16.Encode([]rune(text[start:at])))}
 }
@@ -488,5 +512,5 @@ func (e *Editor) At(name, place string) map[string]any {
 	if at < 0 {
 		e.t.Fatalf("%s has no %q", name, place)
 	}
-	return map[string]any{"textDocument": e.doc(name), "position": position(e.texts[name], at+len(before))}
+	return map[string]any{"textDocument": e.doc(name), "position": e.position(e.texts[name], at+len(before))}
 }
