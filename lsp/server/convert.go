@@ -65,7 +65,8 @@ func foldersOf(p *protocol.InitializeParams) []place {
 
 // offset returns the byte offset of a position. A position behind the end of
 // its line means the line's end, as LSP says; one behind the last line is an
-// error, since an edit there cannot be meant.
+// error, since an edit there cannot be meant. Editors for which "\r" is a
+// character of the line (Neovim with fileformat=unix) have positions behind it.
 func (s *server) offset(text []byte, pos protocol.Position) (int, error) {
 	at := 0
 	for range pos.Line {
@@ -82,9 +83,12 @@ func (s *server) offset(text []byte, pos protocol.Position) (int, error) {
 	if k := bytes.IndexByte(line, '\n'); k >= 0 {
 		line = line[:k]
 	}
-	line = bytes.TrimSuffix(line, []byte{'\r'})
+	end := len(bytes.TrimSuffix(line, []byte{'\r'}))
 	if s.utf8 {
-		return at + min(int(pos.Character), len(line)), nil
+		if int(pos.Character) > len(line) {
+			return at + end, nil
+		}
+		return at + int(pos.Character), nil
 	}
 	units := int(pos.Character)
 	n := 0
@@ -98,6 +102,9 @@ func (s *server) offset(text []byte, pos protocol.Position) (int, error) {
 			break // between the halves of a pair: before it
 		}
 		n += size
+	}
+	if n == len(line) && units > 0 {
+		n = end
 	}
 	return at + n, nil
 }

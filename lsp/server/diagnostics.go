@@ -19,7 +19,7 @@ import (
 func (p *publisher) problems(ctx context.Context, d *document) {
 	s := p.s
 	v, doc, err := s.view(d.path)
-	if doc == nil || doc.version != d.version {
+	if doc != d {
 		return // closed or changed meanwhile: due again
 	}
 	diags := []protocol.Diagnostic{}
@@ -29,15 +29,31 @@ func (p *publisher) problems(ctx context.Context, d *document) {
 			diags = append(diags, s.failures(d)...)
 		}
 	}
+	p.send(ctx, d.path, d.uri, protocol.NewOptional(d.version), diags)
+}
+
+// clear takes away the diagnostics of a document that is closed.
+func (p *publisher) clear(ctx context.Context, path string) {
+	p.send(ctx, path, p.diagnostics[path].uri, protocol.Optional[int32]{}, []protocol.Diagnostic{})
+	delete(p.diagnostics, path)
+}
+
+// sent is what the client has: the publisher alone sends diagnostics.
+type sent struct {
+	uri  uri.URI
+	text string
+}
+
+func (p *publisher) send(ctx context.Context, path string, u uri.URI, version protocol.Optional[int32], diags []protocol.Diagnostic) {
 	text := fingerprint(diags)
-	old, known := p.diagnostics[d.path]
-	p.diagnostics[d.path] = text
-	if known && old == text || !known && len(diags) == 0 {
+	old, known := p.diagnostics[path]
+	p.diagnostics[path] = sent{u, text}
+	if known && old.text == text && old.uri == u || !known && len(diags) == 0 {
 		return
 	}
-	params := &protocol.PublishDiagnosticsParams{URI: d.uri, Version: protocol.NewOptional(d.version), Diagnostics: diags}
-	if err := s.client.PublishDiagnostics(ctx, params); err != nil && ctx.Err() == nil {
-		s.log.Warn("publishing diagnostics", "error", err)
+	params := &protocol.PublishDiagnosticsParams{URI: u, Version: version, Diagnostics: diags}
+	if err := p.s.client.PublishDiagnostics(ctx, params); err != nil && ctx.Err() == nil {
+		p.s.log.Warn("publishing diagnostics", "error", err)
 	}
 }
 

@@ -109,7 +109,7 @@ func (s *server) synchronize(ctx context.Context, p *testproto.SynchronizeParams
 
 // publish brings the client up to date whenever that is due, until ctx ends.
 func (s *server) publish(ctx context.Context) {
-	p := &publisher{s: s, diagnostics: map[string]string{}, tests: map[string]string{}}
+	p := &publisher{s: s, diagnostics: map[string]sent{}, tests: map[string]string{}}
 	for {
 		select {
 		case <-ctx.Done():
@@ -142,8 +142,8 @@ func (s *server) publish(ctx context.Context) {
 // again.
 type publisher struct {
 	s           *server
-	diagnostics map[string]string // path -> what the client has, as text
-	tests       map[string]string
+	diagnostics map[string]sent   // by path
+	tests       map[string]string // path -> what the client has, as text
 }
 
 // stale tells of results whose file has changed, or is again what ran.
@@ -185,7 +185,7 @@ func (p *publisher) documents(ctx context.Context) {
 	}
 	for path := range p.diagnostics {
 		if !current[path] {
-			delete(p.diagnostics, path) // DidClose has cleared them
+			p.clear(ctx, path)
 		}
 	}
 	for path := range p.tests {

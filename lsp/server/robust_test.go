@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -170,6 +171,35 @@ func TestClosedPipe(t *testing.T) {
 			t.Fatalf("the server goes on though the pipe is closed behind %q", whole[:cut])
 		}
 		w.Close()
+	}
+}
+
+// TestExitEndsTheServer keeps the client's end of a real pipe open.
+func TestExitEndsTheServer(t *testing.T) {
+	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n"})
+	in, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer w.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(context.Background(), in, io.Discard, options) }()
+	for _, m := range []string{
+		`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"processId":null,"rootUri":"file://` + dir + `","capabilities":{}}}`,
+		`{"jsonrpc":"2.0","id":2,"method":"shutdown"}`, `{"jsonrpc":"2.0","method":"exit"}`,
+	} {
+		if _, err := io.WriteString(w, message(m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the server goes on behind exit")
 	}
 }
 
