@@ -16,7 +16,7 @@ LDFLAGS := -s -w $(if $(STATIC),-linkmode external -extldflags "-static")
 # noasm: engine/internal/cpu asks the processor, in three instructions of sixty.
 TAGS := netgo,osusergo,noasm
 
-.PHONY: build demo test race lint fuzz-short bench conformance check
+.PHONY: build demo test race lint fuzz-short bench conformance check e2e-nvim
 
 build:
 	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/dx-py-ls ./cmd/dx-py-ls
@@ -73,6 +73,18 @@ bench: build
 TIMES ?= 3
 conformance: build
 	$(GO) run ./cmd/internal/bench -conformance -times $(TIMES) -shared $(SHARED) -dir $(SUITES) -binary bin/dx-py-ls $(NAMES)
+
+# Real Neovims, made by the recipes; NEOTEST names a folder with neotest,
+# nvim-nio and plenary.nvim.
+E2E ?= $(HOME)/.cache/dx-py-e2e
+NEOTEST ?=
+e2e-nvim: build .demo/venv/bin/pytest
+	@if [ ! -x $(E2E)/nvim-forky/nvim ] && [ ! -x $(SHARED)/recipes/install.sh ]; then \
+		echo "e2e-nvim: skipped, there is no Neovim in $(E2E) and no $(SHARED)/recipes/install.sh to make one"; \
+	else \
+		{ [ -x $(E2E)/nvim-forky/nvim ] || DX_E2E_DIR=$(E2E) $(SHARED)/recipes/install.sh; } && \
+		DX_E2E_DIR=$(E2E) DX_NEOTEST_DIR=$(NEOTEST) lsp/editors/neovim/e2e/run.sh bin/dx-py-ls .demo/venv/bin/python; \
+	fi
 
 # What has to hold before a commit.
 check: lint test
