@@ -68,6 +68,7 @@ fuzz-short:
 bench: build
 	$(GO) run ./cmd/internal/bench -shared $(SHARED) -dir $(BENCH) -binary bin/dx-py-ls -out testdata/perf
 	$(GO) test -run NONE -bench Keystroke -benchtime 400x ./lsp/server
+	$(GO) test -run NONE -bench FirstTree -benchtime 10x ./lsp/server
 
 # Ids and outcomes against pytest on the public suites; NAMES="click flask" for some.
 TIMES ?= 3
