@@ -185,10 +185,15 @@ func (a *announcer) drop() {
 // tell sends a notification that LSP does not have.
 func (s *server) tell(method string, params any) {
 	b, err := json.Marshal(params)
-	if err == nil {
-		err = s.conn.Notify(s.base, method, jsonrpc2.RawMessage(b))
+	if err != nil {
+		s.log.Warn("sending a notification", "method", method, "error", err)
+		return
 	}
-	if err != nil && s.base.Err() == nil {
+	s.tellEncoded(method, b)
+}
+
+func (s *server) tellEncoded(method string, params []byte) {
+	if err := s.conn.Notify(s.base, method, jsonrpc2.RawMessage(params)); err != nil && s.base.Err() == nil {
 		s.log.Warn("sending a notification", "method", method, "error", err)
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -109,7 +110,7 @@ func (s *server) synchronize(ctx context.Context, p *testproto.SynchronizeParams
 
 // publish brings the client up to date whenever that is due, until ctx ends.
 func (s *server) publish(ctx context.Context) {
-	p := &publisher{s: s, diagnostics: map[string]sent{}, tests: map[string]string{}}
+	p := &publisher{s: s, diagnostics: map[string]sent{}, tests: map[string][]byte{}}
 	for {
 		select {
 		case <-ctx.Done():
@@ -143,7 +144,7 @@ func (s *server) publish(ctx context.Context) {
 type publisher struct {
 	s           *server
 	diagnostics map[string]sent   // by path
-	tests       map[string]string // path -> what the client has, as text
+	tests       map[string][]byte // path -> what the client has, as text
 }
 
 // stale tells of results whose file has changed, or is again what ran.
@@ -209,15 +210,16 @@ func (p *publisher) document(d *document) {
 		tests[i].State = "" // dx-py/testStates tells
 	}
 	b, err := json.Marshal(tests)
-	if err != nil || p.tests[d.path] == string(b) {
+	if err != nil || bytes.Equal(p.tests[d.path], b) {
 		return
 	}
-	p.tests[d.path] = string(b)
-	s.tell(testproto.MethodDiscoveredTests, struct {
-		Generation int64           `json:"generation"`
-		Tests      json.RawMessage `json:"tests"`
-		ScopeURIs  []string        `json:"scopeUris"`
-	}{s.found.next(), b, []string{string(d.uri)}})
+	p.tests[d.path] = b
+	head, err := json.Marshal(testproto.DiscoverResult{Generation: s.found.next(), ScopeURIs: []string{string(d.uri)}})
+	if err != nil {
+		return
+	}
+	// the tests of a large file are not encoded twice
+	s.tellEncoded(testproto.MethodDiscoveredTests, bytes.Replace(head, []byte(`"tests":null`), append([]byte(`"tests":`), b...), 1))
 }
 
 // files sends which files with tests have come and gone.

@@ -172,7 +172,7 @@ func (s *server) nodes(f *folder, path string) []testproto.TestItem {
 	if doc == nil {
 		text, _ = os.ReadFile(path)
 	}
-	t := &treeOf{s: s, f: f, root: f.rootOf(), v: v, l: newLines(text), have: map[string]bool{}, classes: map[string]spot{}, learnt: s.results.casesOf(path)}
+	t := &treeOf{s: s, f: f, id: f.refOf(f.rootOf(), key{path: path}).ID, v: v, l: newLines(text), have: map[string]bool{}, classes: map[string]spot{}, learnt: s.results.casesOf(path)}
 	t.uri = string(s.uriOf(path))
 	for _, c := range classSpots(v) {
 		t.classes[c.name] = c
@@ -187,7 +187,7 @@ func (s *server) nodes(f *folder, path string) []testproto.TestItem {
 type treeOf struct {
 	s       *server
 	f       *folder
-	root    string
+	id      string // of the file
 	uri     string
 	v       *workspace.View
 	l       *lines
@@ -200,8 +200,8 @@ type treeOf struct {
 func (t *treeOf) add(name, parent, label string, kind testproto.Kind) *testproto.TestItem {
 	t.have[name] = true
 	t.out = append(t.out, testproto.TestItem{
-		ID: t.f.refOf(t.root, key{t.v.Path, name}).ID, Root: string(t.f.uri), Kind: kind, Label: label,
-		Parent: t.f.refOf(t.root, key{t.v.Path, parent}).ID, SortText: fmt.Sprintf("%06d", len(t.out)), Origin: testproto.Static, URI: t.uri,
+		ID: t.id + name, Root: string(t.f.uri), Kind: kind, Label: label,
+		Parent: t.id + parent, SortText: fmt.Sprintf("%06d", len(t.out)), Origin: testproto.Static, URI: t.uri,
 	})
 	return &t.out[len(t.out)-1]
 }
