@@ -16,6 +16,7 @@ import (
 
 	"github.com/dx-py/dx-py-ls/engine/run"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
+	"github.com/dx-py/dx-py-ls/lsp/testproto"
 )
 
 // The commands of workspace/executeCommand. Those with an argument take one,
@@ -112,6 +113,11 @@ func (s *server) runParts(ctx context.Context, p *protocol.ExecuteCommandParams,
 	r.progress = s.begin(p.WorkDoneToken, "Running tests", func() { r.cancel(run.Interrupted) })
 	if err := s.execute(r); err != nil {
 		return nil, jsonrpc2.Errorf(requestFailed, "%v", err)
+	}
+	// Diagnostics come before the answer: Emacs 28 drops, until the next
+	// message, what comes with the answer that it waits for.
+	if err := s.synchronize(ctx, &testproto.SynchronizeParams{Discovery: true}); err != nil {
+		return nil, err
 	}
 	return r.answer()
 }
