@@ -51,7 +51,6 @@ func (c *collector) Event(e run.Event) {
 		for o, n := range e.Ended.Totals {
 			c.run.totals[o.String()] += n
 		}
-		c.run.ran += e.Ended.Ran
 		c.settled.Wait()
 		c.server.results.keepTexts(c.bad)
 	}

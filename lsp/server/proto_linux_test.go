@@ -360,3 +360,33 @@ func TestResolveAndExplain(t *testing.T) {
 		t.Errorf("explained as %+v", why)
 	}
 }
+
+// TestConfigurationBelow runs a file below another configuration than the
+// folder's: pytest takes that one's folder for the rootdir, and ids relative
+// to it.
+func TestConfigurationBelow(t *testing.T) {
+	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "pkg/pytest.ini": "[pytest]\n", "pkg/tests/test_a.py": "def test_a(): pass\n\n\ndef test_b(): assert 0\n"})
+	e := lsptest.StartClient(t, dir, withPython(t, "9.2.0"), lsptest.Rich())
+	run := e.Run(testproto.RunParams{RunID: "1", Kind: "run", Include: []testproto.Ref{{Root: "file://" + dir, ID: "pkg/tests/test_a.py"}}})
+	if diff := cmp.Diff([]string{"pkg/tests/test_a.py::test_a passed", "pkg/tests/test_a.py::test_b failed"}, run.States); diff != "" {
+		t.Errorf("states:\n%s", diff)
+	}
+	if at := run.Last["pkg/tests/test_a.py::test_b"].Messages[0].Location; at.URI != e.URI("pkg/tests/test_a.py") || at.Range.Start.Line != 3 {
+		t.Errorf("the failure is at %+v", at)
+	}
+	e.Open("pkg/tests/test_a.py", "def test_a(): pass\n\n\ndef test_b(): assert 0\n")
+	if lens := e.Lenses("pkg/tests/test_a.py"); !strings.Contains(lens[2], "✗ failed") {
+		t.Errorf("lenses %q", lens)
+	}
+}
+
+// TestSubtests lists failing subtests under their test.
+func TestSubtests(t *testing.T) {
+	text := "import unittest\n\n\nclass TestBox(unittest.TestCase):\n    def test_many(self):\n        for n in range(2):\n            with self.subTest(\"part\", n=n):\n                self.assertEqual(n, 0)\n"
+	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "test_a.py": text})
+	e := lsptest.StartClient(t, dir, withPython(t, "9.2.0"), lsptest.Rich())
+	run := e.Run(testproto.RunParams{RunID: "1", Kind: "run"})
+	if diff := cmp.Diff([]string{"test_a.py::TestBox::test_many failed", "test_a.py::TestBox::test_many [part] (n=1) failed"}, run.States); diff != "" {
+		t.Errorf("states:\n%s", diff)
+	}
+}

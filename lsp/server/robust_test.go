@@ -203,6 +203,26 @@ func TestExitEndsTheServer(t *testing.T) {
 	}
 }
 
+// TestBeforeInitialize asks too early.
+func TestBeforeInitialize(t *testing.T) {
+	in, w := io.Pipe()
+	out, fromServer := io.Pipe()
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(context.Background(), in, fromServer, options) }()
+	go func() {
+		_, _ = io.WriteString(w, message(`{"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"uri":"file:///a/test_a.py","languageId":"python","version":1,"text":""}}}`)+
+			message(`{"jsonrpc":"2.0","id":1,"method":"workspace/symbol","params":{"query":""}}`)+message(`{"jsonrpc":"2.0","method":"exit"}`))
+	}()
+	var m struct{ Error struct{ Code int } }
+	if err := newDecoder(out)(&m); err != nil || m.Error.Code != -32002 {
+		t.Errorf("answered %+v, %v", m, err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	w.Close()
+}
+
 // TestGarbage sends what is no message at all.
 func TestGarbage(t *testing.T) {
 	for _, garbage := range []string{"", "\r\n\r\n", "Content-Length: x\r\n\r\n", "Content-Length: -1\r\n\r\n", "Content-Length: 99999999999999\r\n\r\n{}", message("{"), message("[]"), message("null"), message(`{"jsonrpc":"1.0"}`)} {

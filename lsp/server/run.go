@@ -47,7 +47,6 @@ type testRun struct {
 
 	status int
 	totals map[string]int
-	ran    int
 }
 
 // part is what a run does in one folder: in a process of its configuration

@@ -155,7 +155,13 @@ var inOrder = map[string]bool{"initialize": true, "shutdown": true, testproto.Me
 // and a goroutine of package context may look at it after that.
 func (s *server) ordered(h jsonrpc2.Handler) jsonrpc2.Handler {
 	return func(ctx context.Context, req *jsonrpc2.Request) (any, error) {
-		method := string(req.Method())
+		method := strings.Clone(req.Method())
+		if !s.welcome(method) {
+			if !req.IsCall() {
+				return nil, nil
+			}
+			return nil, jsonrpc2.Errorf(notInitialized, "%s before initialize", method)
+		}
 		if !req.IsCall() {
 			s.notification(jsonrpc2.DetachContext(ctx), method, h, req)
 			return nil, nil
@@ -171,6 +177,18 @@ func (s *server) ordered(h jsonrpc2.Handler) jsonrpc2.Handler {
 		defer s.calls.Delete(id)
 		return s.guarded(call, method, h, req, release)
 	}
+}
+
+// notInitialized is LSP's code for what comes before initialize.
+const notInitialized jsonrpc2.Code = -32002
+
+func (s *server) welcome(method string) bool {
+	if method == "initialize" || method == "exit" {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.initialized
 }
 
 func (s *server) notification(ctx context.Context, method string, h jsonrpc2.Handler, req *jsonrpc2.Request) {
