@@ -314,6 +314,13 @@ func (e *Editor) published(params json.RawMessage) {
 	e.diags[filepath.Base(p.URI)] = d
 }
 
+// All returns what the server has sent without being asked, in order.
+func (e *Editor) All() []Message {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.said)
+}
+
 // Said returns what the server has sent of a method, in order.
 func (e *Editor) Said(method string) []json.RawMessage {
 	e.mu.Lock()

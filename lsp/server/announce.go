@@ -28,6 +28,8 @@ type announcer struct {
 	mu      sync.Mutex
 	waiting map[testproto.Ref]int // place in changes
 	changes []testproto.Change
+	items   []testproto.TestItem // that only the run has shown: sent before states
+	held    int                  // who still looks for such
 	output  []testproto.OutputParams
 	size    int                               // of the output's texts
 	lost    bool                              // some output was left out
@@ -89,6 +91,30 @@ var severity = map[testproto.State]int{
 	testproto.Skipped: 1, testproto.XFailed: 2, testproto.XPassed: 3, testproto.Passed: 4, testproto.Cancelled: 5, testproto.Error: 6, testproto.Failed: 7,
 }
 
+// add notes tests that only the run has shown.
+func (a *announcer) add(items []testproto.TestItem) {
+	if !a.on || len(items) == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.items = append(a.items, items...)
+	a.woken()
+}
+
+// hold keeps all back until release: a state must not come before its test.
+func (a *announcer) hold() (release func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.held++
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.held--
+		a.woken()
+	}
+}
+
 // says notes output.
 func (a *announcer) says(o testproto.OutputParams) {
 	if !a.on || o.Text == "" {
@@ -140,10 +166,17 @@ func (a *announcer) send() {
 // flush sends what waits.
 func (a *announcer) flush() {
 	a.mu.Lock()
-	changes, output, lost := a.changes, a.output, a.lost
-	a.changes, a.output, a.size, a.lost = nil, nil, 0, false
+	if a.held > 0 {
+		a.mu.Unlock()
+		return
+	}
+	items, changes, output, lost := a.items, a.changes, a.output, a.lost
+	a.items, a.changes, a.output, a.size, a.lost = nil, nil, nil, 0, false
 	clear(a.waiting)
 	a.mu.Unlock()
+	if len(items) > 0 {
+		a.s.tell(testproto.MethodDiscoveredTests, testproto.DiscoverResult{Generation: a.s.found.next(), Tests: items})
+	}
 	if len(changes) > 0 {
 		a.s.tell(testproto.MethodTestStates, testproto.StatesParams{RunID: a.id, Changes: changes})
 	}

@@ -79,12 +79,14 @@ func (c *collector) started(e *run.Started) {
 	}
 	c.next(0)
 	c.settled.Add(1)
+	release := c.run.announce.hold()
 	go func() { // beside the tests: 40 µs a file
 		defer c.settled.Done()
+		defer release()
 		for _, p := range paths {
 			c.settle(p)
 		}
-		s.learn(c.root, e.Items)
+		c.run.announce.add(s.learn(c.root, e.Items))
 	}()
 	c.run.progress.report(0, len(e.Items))
 }
@@ -153,8 +155,9 @@ func (c *collector) test(t *pytest.Result) {
 		a.says(testproto.OutputParams{Ref: &ref, Stream: stream, Text: ended(sec.Text)})
 	}
 	a.state(c.server.change(c.part.folder, path, name, t))
+	a.add(c.server.subtests(ref, path, t))
 	for _, sub := range t.Subtests {
-		a.state(testproto.Change{Ref: c.ref(path, name+" "+subtestLabel(sub)), State: stateOf(sub.Outcome), Messages: textMessages(sub.Text)})
+		a.state(testproto.Change{Ref: testproto.Ref{Root: ref.Root, ID: ref.ID + " " + subtestLabel(sub)}, State: stateOf(sub.Outcome), Messages: textMessages(sub.Text)})
 	}
 	c.next(t.Index + 1)
 }

@@ -386,7 +386,53 @@ func TestSubtests(t *testing.T) {
 	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "test_a.py": text})
 	e := lsptest.StartClient(t, dir, withPython(t, "9.2.0"), lsptest.Rich())
 	run := e.Run(testproto.RunParams{RunID: "1", Kind: "run"})
-	if diff := cmp.Diff([]string{"test_a.py::TestBox::test_many failed", "test_a.py::TestBox::test_many [part] (n=1) failed"}, run.States); diff != "" {
+	if diff := cmp.Diff([]string{"test_a.py::TestBox::test_many [part] (n=0) passed", "test_a.py::TestBox::test_many [part] (n=1) failed", "test_a.py::TestBox::test_many failed"}, run.States); diff != "" {
 		t.Errorf("states:\n%s", diff)
+	}
+	shown := decode[testproto.DiscoverResult](t, e.Said(testproto.MethodDiscoveredTests)[0]).Tests
+	if len(shown) != 2 || shown[1].Kind != testproto.Subtest || shown[1].Parent != "test_a.py::TestBox::test_many" || shown[1].Label != "[part] (n=1)" {
+		t.Errorf("the subtests are shown as %+v", shown)
+	}
+	var all testproto.DiscoverResult
+	e.Call(testproto.MethodDiscoverTests, testproto.DiscoverParams{URI: e.URI("test_a.py")}, &all)
+	if diff := cmp.Diff([]string{"class test_a.py::TestBox 4-8", "function test_a.py::TestBox::test_many 5-8 failed",
+		"subtest test_a.py::TestBox::test_many [part] (n=0) runtime passed", "subtest test_a.py::TestBox::test_many [part] (n=1) runtime failed"}, outline(all)); diff != "" {
+		t.Errorf("the tree after the run:\n%s", diff)
+	}
+}
+
+// TestCasesComeBeforeStates runs a file that is not open: the client is told of
+// cases before it is told how they stand.
+func TestCasesComeBeforeStates(t *testing.T) {
+	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "test_b.py": computed})
+	e := lsptest.StartClient(t, dir, withPython(t, "9.2.0"), lsptest.Rich())
+	run := func(id, ref string) {
+		e.Run(testproto.RunParams{RunID: id, Kind: "run", Include: []testproto.Ref{{Root: "file://" + dir, ID: ref}}})
+	}
+	run("1", "test_b.py")
+	known := map[string]bool{"test_b.py::test_late": true, "test_b.py::TestBox::test_cases[1]": true, "test_b.py::TestBox::test_cases[2]": true}
+	for _, m := range e.All() {
+		switch m.Method {
+		case testproto.MethodDiscoveredTests:
+			for _, it := range decode[testproto.DiscoverResult](t, m.Params).Tests {
+				known[it.ID] = true
+			}
+		case testproto.MethodTestStates:
+			for _, c := range decode[testproto.StatesParams](t, m.Params).Changes {
+				if !known[c.Ref.ID] {
+					t.Errorf("%s is %s before it is discovered", c.Ref.ID, c.State)
+				}
+			}
+		}
+	}
+	n := len(e.Said(testproto.MethodDiscoveredTests))
+	run("2", "test_b.py::test_late[105]")
+	if got := len(e.Said(testproto.MethodDiscoveredTests)); n != 1 || got != n {
+		t.Errorf("%d, then %d messages of discovered tests", n, got)
+	}
+	var all testproto.DiscoverResult
+	e.Call(testproto.MethodDiscoverTests, testproto.DiscoverParams{URI: e.URI("test_b.py")}, &all)
+	if !slices.Contains(outline(all), "case test_b.py::test_late[109] 9-10 runtime passed") {
+		t.Errorf("a run of one case has removed the other: %q", outline(all))
 	}
 }

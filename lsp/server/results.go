@@ -350,11 +350,21 @@ func (r *results) brokenText(path string) string {
 	return ""
 }
 
-// learn notes cases of a function.
-func (r *results) learn(path, name string, l learnt) {
+// learn notes cases of a function, and reports whether they are new.
+func (r *results) learn(path, name string, l learnt) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.file(path).cases[name] = l
+	f := r.file(path)
+	old, had := f.cases[name]
+	if had && old.body == l.body {
+		for _, n := range old.names {
+			if !slices.Contains(l.names, n) {
+				l.names = append(l.names, n) // a run of one case shows only that
+			}
+		}
+	}
+	f.cases[name] = l
+	return !had || old.body != l.body || len(old.names) != len(l.names)
 }
 
 // casesOf are the cases that runs have shown in a file.

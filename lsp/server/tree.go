@@ -241,6 +241,28 @@ func (t *treeOf) item(it *pytest.Item) {
 	if !it.Exact() {
 		t.cases(it, parent)
 	}
+	if k, stale := t.s.results.of(t.v.Path, parent+id.Case); k != nil && !stale {
+		ref := testproto.Ref{Root: string(t.f.uri), ID: t.id + parent + id.Case}
+		t.out = append(t.out, t.s.subtests(ref, t.v.Path, k.Result)...)
+	}
+}
+
+// subtests are the nodes of a test's subtests.
+func (s *server) subtests(parent testproto.Ref, path string, r *pytest.Result) []testproto.TestItem {
+	var out []testproto.TestItem
+	seen := map[string]bool{}
+	for _, sub := range r.Subtests {
+		label := subtestLabel(sub)
+		if seen[label] {
+			continue
+		}
+		seen[label] = true
+		out = append(out, testproto.TestItem{
+			ID: parent.ID + " " + label, Root: parent.Root, Kind: testproto.Subtest, Label: label, URI: string(s.uriOf(path)), Parent: parent.ID,
+			Origin: testproto.Runtime, SortText: fmt.Sprintf("%06d", len(out)), State: stateOf(sub.Outcome),
+		})
+	}
+	return out
 }
 
 func (t *treeOf) function(node *testproto.TestItem, it *pytest.Item, name, c string) {
@@ -315,40 +337,46 @@ func bodyOf(l *lines, it *pytest.Item) file.Digest {
 }
 
 // learn notes the cases that a run has shown of functions whose cases are not
-// known statically, and has the client told.
-func (s *server) learn(root string, items []run.Item) {
+// known statically, and returns those that are new.
+func (s *server) learn(root string, items []run.Item) (shown []testproto.TestItem) {
 	byFile := map[string]map[string][]string{}
 	for i := range items {
-		path, name := split(root, items[i].ID)
 		bare := pytest.Bare(items[i].ID)
 		if bare == items[i].ID {
 			continue
 		}
-		_, bareName := split(root, bare)
+		path, function := split(root, bare)
+		_, name := split(root, items[i].ID)
 		if byFile[path] == nil {
 			byFile[path] = map[string][]string{}
 		}
-		byFile[path][bareName] = append(byFile[path][bareName], name)
+		byFile[path][function] = append(byFile[path][function], name)
 	}
 	for path, functions := range byFile {
 		s.mu.Lock()
 		f := s.folderOf(path)
 		s.mu.Unlock()
 		v, err := f.ws.Disk().View(path)
-		if err != nil {
+		if err != nil || !slices.ContainsFunc(v.Items, func(it *pytest.Item) bool { return !it.Exact() }) {
 			continue
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {
 			continue
 		}
-		l := newLines(text)
+		t := &treeOf{s: s, f: f, id: f.refOf(f.rootOf(), key{path: path}).ID, v: v, l: newLines(text), have: map[string]bool{}, uri: string(s.uriOf(path))}
 		for _, it := range v.Items {
 			_, name := keyOf(it)
 			if names := functions[name]; len(names) > 0 && !it.Exact() && it.Source == path {
-				s.results.learn(path, name, learnt{bodyOf(l, it), names})
+				l := learnt{bodyOf(t.l, it), names}
+				if s.results.learn(path, name, l) {
+					t.learnt = map[string]learnt{name: l}
+					t.cases(it, name)
+				}
 			}
 		}
+		shown = append(shown, t.out...)
 	}
 	s.due()
+	return shown
 }
