@@ -17,7 +17,7 @@ type View struct {
 	Items    []*pytest.Item // in pytest's order; empty when pytest would not collect the file
 	Problems []discover.Problem
 	Names    *discover.Names // its fixtures, and who asks for them
-	Text     []byte // of the buffer, nil when the file is not open
+	Text     []byte          // of the buffer, nil when the file is not open
 }
 
 // View collects one file. It needs the conftest.py files above it and what it

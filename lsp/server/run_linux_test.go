@@ -14,23 +14,6 @@ import (
 	"github.com/dx-py/dx-py-ls/lsp/lsptest"
 )
 
-const failing = `import pytest
-
-
-def check(n):
-    assert n < 3
-
-
-@pytest.mark.parametrize("n", [1, 2, 3])
-def test_cases(n):
-    check(n)
-
-
-class TestBox:
-    def test_plain(self):
-        pass
-`
-
 // TestRunLens runs tests by their lenses, with a real pytest: results stand in
 // the lenses, failures at the line that failed, and both follow a fix.
 func TestRunLens(t *testing.T) {

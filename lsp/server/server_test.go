@@ -58,6 +58,23 @@ class TestBox:
         pass
 `
 
+const failing = `import pytest
+
+
+def check(n):
+    assert n < 3
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_cases(n):
+    check(n)
+
+
+class TestBox:
+    def test_plain(self):
+        pass
+`
+
 func TestLensesFollowTheBuffer(t *testing.T) {
 	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "test_a.py": "def test_disk(): pass\n"})
 	e := lsptest.Start(t, dir, options)
