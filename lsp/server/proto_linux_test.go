@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -332,7 +333,7 @@ func TestSaveFirst(t *testing.T) {
 	}
 }
 
-// TestResolveTestRun runs what it says.
+// TestResolveAndExplain runs the command line that it is told.
 func TestResolveAndExplain(t *testing.T) {
 	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "test_b.py": computed})
 	e := lsptest.StartClient(t, dir, withPython(t, "9.2.0"), lsptest.Rich())
@@ -340,7 +341,12 @@ func TestResolveAndExplain(t *testing.T) {
 	var r *testproto.ResolveResult
 	e.Call(testproto.MethodResolveTestRun, testproto.ResolveParams{Ref: ref, Args: []string{"-q"}}, &r)
 	if r == nil || r.Cwd != dir || !slices.Equal(r.Args[1:], []string{"-q", filepath.Join(dir, "test_b.py") + "::TestBox::test_cases[1]"}) {
-		t.Errorf("resolved to %+v", r)
+		t.Fatalf("resolved to %+v", r)
+	}
+	cmd := exec.Command(r.Program, r.Args...)
+	cmd.Dir = r.Cwd
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "1 passed") {
+		t.Errorf("running it: %v\n%s", err, out)
 	}
 	if err := e.Try(testproto.MethodResolveTestRun, testproto.ResolveParams{Ref: ref, Debug: true}, nil); err == nil || !strings.Contains(err.Error(), "pip install debugpy") {
 		t.Errorf("without debugpy: %v", err)

@@ -296,8 +296,8 @@ func (s *server) unsaved(f *folder, k key) string {
 	if !file.IsRegular(k.path) {
 		return "save first: there is no file " + k.path
 	}
-	if k.name == "" {
-		return ""
+	if k.name == "" || doc.saved() {
+		return "" // what is not listed may be known at run time
 	}
 	v, err := f.ws.Disk().View(k.path)
 	if err != nil {
