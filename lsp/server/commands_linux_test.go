@@ -127,31 +127,25 @@ func TestProgressCancels(t *testing.T) {
 
 // TestServerStatus follows trust and a run.
 func TestServerStatus(t *testing.T) {
-	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "test_a.py": twoFail})
+	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "test_a.py": "import time\n\n\ndef test_a():\n    time.sleep(600)\n"})
 	c := lsptest.Rich()
 	c.Options = nil
 	e := lsptest.StartClient(t, dir, withPython(t, "9.2.0"), c)
-	var all []testproto.ServerStatus
-	upTo := func(n int) {
+	last := func(want func(testproto.ServerStatus) bool) {
+		t.Helper()
 		e.After(testproto.MethodServerStatus, func(raw []json.RawMessage) bool {
-			all = nil
-			for _, r := range raw {
-				all = append(all, decode[testproto.ServerStatus](t, r))
-			}
-			return len(all) >= n
+			return len(raw) > 0 && want(decode[testproto.ServerStatus](t, raw[len(raw)-1]))
 		})
 	}
-	upTo(1)
-	e.Notify(testproto.MethodTrust, testproto.TrustParams{Trusted: true})
-	upTo(2)
-	e.Run(testproto.RunParams{RunID: "1", Kind: "run"})
-	e.After(testproto.MethodServerStatus, func(raw []json.RawMessage) bool {
-		return len(raw) >= 4 && decode[testproto.ServerStatus](t, raw[len(raw)-1]).Quiescent
+	last(func(s testproto.ServerStatus) bool {
+		return s.Health == "warning" && s.Quiescent && strings.Contains(s.Message, "not trusted")
 	})
-	upTo(4)
-	if all[0].Health != "warning" || !strings.Contains(all[0].Message, "not trusted") || all[1] != (testproto.ServerStatus{Health: "ok", Quiescent: true}) || all[2].Quiescent {
-		t.Errorf("statuses %+v", all)
-	}
+	e.Notify(testproto.MethodTrust, testproto.TrustParams{Trusted: true})
+	last(func(s testproto.ServerStatus) bool { return s == testproto.ServerStatus{Health: "ok", Quiescent: true} })
+	e.Call(testproto.MethodRunTests, testproto.RunParams{RunID: "1", Kind: "run"}, nil)
+	last(func(s testproto.ServerStatus) bool { return s == testproto.ServerStatus{Health: "ok"} })
+	e.Call(testproto.MethodCancelRun, testproto.CancelParams{RunID: "1"}, nil)
+	last(func(s testproto.ServerStatus) bool { return s.Quiescent })
 }
 
 // TestNothingRunsUntrusted asks for all there is before the user trusts the
