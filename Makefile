@@ -27,7 +27,7 @@ build:
 demo: build .demo/venv/bin/pytest
 	@echo
 	@echo '$$ dx-py test   (testdata/projects/sample)'
-	@cd testdata/projects/sample && { ../../../bin/dx-py test -p no:cacheprovider --python ../../../.demo/venv/bin/python --state-dir ../../../.demo/state; test $$? -eq 1; }
+	@cd testdata/projects/sample && { DX_PY_NO_DAEMON=1 ../../../bin/dx-py test -p no:cacheprovider --python ../../../.demo/venv/bin/python --state-dir ../../../.demo/state; test $$? -eq 1; }
 
 .demo/venv/bin/pytest:
 	$(PYTHON) -m venv .demo/venv
@@ -39,7 +39,7 @@ test:
 	$(GO) test -tags $(TAGS) ./engine/internal/cpu
 
 race:
-	$(GO) test -race -timeout 30m ./engine ./engine/run/... ./engine/ring/... ./engine/workspace/... ./engine/store/... ./lsp/...
+	$(GO) test -race -timeout 30m ./engine ./engine/daemon ./engine/run/... ./engine/ring/... ./engine/workspace/... ./engine/store/... ./lsp/...
 
 # The packages without cgo must build on the platforms that CI has not.
 lint:
@@ -61,6 +61,7 @@ fuzz-short:
 	$(FUZZ) -fuzz FuzzEval -fuzztime $(QUICK) ./engine/pyeval
 	$(FUZZ) -fuzz FuzzConfig -fuzztime $(SLOW) ./engine/config
 	$(FUZZ) -fuzz FuzzExpression -fuzztime $(QUICK) ./engine/pytest
+	$(FUZZ) -fuzz FuzzDecode -fuzztime $(QUICK) ./engine/daemon
 	$(FUZZ) -fuzz FuzzFrame -fuzztime $(QUICK) ./engine/wire
 	$(FUZZ) -fuzz FuzzOpen -fuzztime $(SLOW) ./engine/store
 

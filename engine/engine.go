@@ -5,11 +5,16 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"time"
 
+	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/discover"
+	"github.com/dx-py/dx-py-ls/engine/history"
+	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pool"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/run"
@@ -17,75 +22,103 @@ import (
 
 // Request is one run of tests.
 type Request struct {
-	Env   *pyenv.Env
-	Dir   string   // working directory
-	Vars  []string // environment, KEY=VALUE
-	Args  []string // pytest's arguments
-	State string   // folder for state, "" for none
+	Env    *pyenv.Env
+	Dir    string         // working directory
+	Vars   []string       // environment, KEY=VALUE
+	Args   []string       // pytest's arguments, or unittest's where there is no pytest
+	State  string         // folder for state, "" for none
+	Config *config.Config // of the arguments; nil when it is not known: nothing is remembered then
+	Root   string         // pytest's rootdir; "" when it is not known: nothing is remembered then, and ids are of Dir where there is no pytest
 
-	Module   bool // as python -m pytest, with the working directory on sys.path
-	Workers  int  // processes that run tests; 0 is 1
-	Dist     run.Dist
-	Terminal bool // tests may read the caller's terminal
-	Texts    bool // results carry what pytest prints of a failure
+	Module    bool // as python -m pytest, with the working directory on sys.path
+	Workers   int  // processes that run tests; 0 is 1
+	Dist      plan.Dist
+	Shard     plan.Shard
+	Seed      *int64                  // shuffles the modules; nil for pytest's order
+	Durations func(id string) float64 // seconds, negative where not known; nil: those of earlier runs, which no shard follows
+	Due       func(id string) bool    // nil: all are; else the others need not run
+	Retries   int
+	Timeout   time.Duration   // how long a test may take; 0 for ever
+	FlakyFail bool            // a test that passed when it ran again is a failure
+	Terminal  bool            // tests may read the caller's terminal
+	Texts     bool            // results carry what pytest prints of a failure
+	Kill      <-chan struct{} // closed when a cancelled run is to end at once
 
 	Stdin, Stdout, Stderr *os.File // nil: /dev/null
 
 	// Refused is called with what pytest printed when it ended before it would
 	// run a test. nil for nobody; only an Engine that is not nil calls it.
 	Refused func(printed string)
+	// Synced, when not nil, is called when all is collected, or what was has been
+	// found to be as it was.
+	Synced func()
 }
 
-// NoPytestError says that the interpreter has no pytest.
-type NoPytestError struct{ Python string }
+// NoPytestError says that the interpreter has no pytest, and an option that is
+// pytest's, "" where nothing can do without.
+type NoPytestError struct {
+	Env    *pyenv.Env
+	Option string
+}
 
 func (e *NoPytestError) Error() string {
-	return fmt.Sprintf("%s has no pytest; install it with: %s -m pip install pytest", e.Python, e.Python)
+	if e.Option != "" {
+		return e.Option + " is no option of unittest's, and " + e.Env.NoPytest()
+	}
+	return e.Env.NoPytest()
 }
 
-// Check says why nothing can be run: there is no interpreter, or it has no
+// Check says why pytest cannot be run: there is no interpreter, or it has no
 // pytest.
 func (r *Request) Check() error {
 	switch {
 	case r.Env.Python == "":
 		return pyenv.ErrNone
 	case !r.Env.HasPytest:
-		return &NoPytestError{r.Env.Python}
+		return &NoPytestError{Env: r.Env}
 	}
 	return nil
 }
 
 // Engine keeps processes between runs. The zero Engine is ready; close it when
 // done.
-type Engine struct{ pool pool.Pool }
+type Engine struct {
+	pool    pool.Pool
+	writing sync.WaitGroup // histories
+	writes  sync.Mutex     // held while results are written
+}
 
-// Close ends all processes.
-func (e *Engine) Close() { e.pool.Close() }
+// Close ends all processes. No run may be under way.
+func (e *Engine) Close() {
+	e.pool.Close()
+	e.writing.Wait()
+}
 
 // Run runs the tests that pytest would run for the request's arguments and
 // returns pytest's exit status. What pytest prints goes to the request's
-// files, results go to the sinks.
+// files, results go to the sinks. Where the interpreter has no pytest, all that
+// is unittest's.
 //
 // A nil Engine starts an interpreter for the run; another one has pytest
 // imported, and what was collected for the last run where nothing of it has
 // changed.
 func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status int, err error) {
-	if err := r.Check(); err != nil {
+	if r.Env.Python == "" {
+		return 4, pyenv.ErrNone
+	}
+	s, err := r.settings()
+	if err != nil {
 		return 4, err
 	}
-	bin := filepath.Dir(r.Env.Python)
-	s := pool.Settings{
-		Python: r.Env.Python, Sites: r.Env.Sites, Dir: r.Dir, Env: r.Vars, Args: r.PytestArgs(), Script: filepath.Join(bin, "pytest"), Path0: bin,
-		CacheDir: r.State, Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
-	}
-	if r.Module {
-		s.Path0 = r.Dir
-	}
+	seen := newRecorder(r) // before anything of the project is read
 	session, err := e.open(ctx, s)
 	if err != nil {
 		return 3, err
 	}
 	defer e.close(session)
+	if r.Synced != nil {
+		r.Synced()
+	}
 	if status, ended := session.Ended(); ended {
 		if r.Refused != nil {
 			r.Refused(session.Printed())
@@ -93,15 +126,86 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		return status, nil
 	}
 	o := session.Options()
-	o.Version, o.Dist, o.Terminal = r.Env.Pytest.String(), r.Dist, r.Terminal
-	if r.Workers > 1 {
-		if why := session.Alone(); why != "" {
+	o.Version, o.Terminal, o.Timeout, o.Kill = r.Env.Pytest.String(), r.Terminal, r.Timeout, r.Kill
+	if s.Unittest != nil {
+		o.Version, r.Dist, o.Abrupt = r.Env.Version.String(), plan.LoadGroup, true // a class's tests are a group
+	}
+	if why := session.Alone(); why == "" {
+		o.Workers, o.Retries, o.Divisible = max(r.Workers, 1), r.Retries, true
+	} else if r.Workers > 1 || r.Retries > 0 {
+		o.Reason = "one worker, no retries: " + why
+		if r.Retries == 0 {
 			o.Reason = "one worker: " + why
-		} else {
-			o.Workers = r.Workers
 		}
 	}
-	return run.Run(ctx, session, o, sinks...)
+	h := e.history(r)
+	e.learn(r, session)
+	o.Plan = r.plan(session.Items(), o.Workers, h)
+	var chosen []uint32
+	if len(o.Plan.Left)+len(o.Plan.Unchanged) > 0 {
+		chosen = run.Pairs(o.Plan.Order())
+	}
+	session.Choose(chosen, len(o.Plan.Unchanged) > 0, r.Timeout)
+	sinks = append(sinks, seen)
+	if observed := session.Observed(); observed != nil {
+		for _, s := range sinks {
+			s.Event(run.Event{Observed: observed})
+		}
+	}
+	seen.collected(session)
+	status, err = run.Run(ctx, session, o, sinks...)
+	e.remember(h, seen)
+	if status == 0 && r.FlakyFail && len(seen.flaky) > 0 {
+		status = 1
+	}
+	return status, err
+}
+
+// Inspect collects the tests and says how they would be run.
+func (e *Engine) Inspect(ctx context.Context, r Request) (x pool.Inspection, err error) {
+	if err := r.Check(); err != nil {
+		return x, err
+	}
+	r.Stdin, r.Stdout, r.Stderr, r.Terminal = nil, nil, nil, false
+	s, err := r.settings()
+	if err != nil {
+		return x, err
+	}
+	session, err := e.open(ctx, s)
+	if err != nil {
+		return x, err
+	}
+	defer e.close(session)
+	e.learn(r, session)
+	return session.Inspect(), nil
+}
+
+// settings are the request's for the pool.
+func (r *Request) settings() (s pool.Settings, err error) {
+	bin := filepath.Dir(r.Env.Python)
+	s = pool.Settings{
+		Python: r.Env.Python, Sites: r.Env.Sites, Dir: r.Dir, Env: r.Vars, Args: r.PytestArgs(), Script: filepath.Join(bin, "pytest"), Path0: bin,
+		CacheDir: r.State, Record: r.State != "" && r.Root != "", Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Text: r.Texts,
+	}
+	if discover.Unittest(r.Env) {
+		if s.Unittest, err = r.unittest(); err != nil {
+			return s, err
+		}
+		s.Script = r.Env.Python
+	}
+	if r.Module || s.Unittest != nil {
+		s.Path0 = r.Dir
+	}
+	return s, nil
+}
+
+// plan decides what is run where.
+func (r *Request) plan(items []plan.Item, workers int, h *history.History) *plan.Plan {
+	in := plan.Input{Items: items, Workers: min(workers, max(len(items), 1)), Dist: r.Dist, Shard: r.Shard, Seed: r.Seed, Seconds: r.Durations, Due: r.Due}
+	if in.Seconds == nil && r.Shard.N < 2 && workers > 1 {
+		in.Seconds = h.Seconds
+	}
+	return plan.Build(in)
 }
 
 func (e *Engine) open(ctx context.Context, s pool.Settings) (*pool.Session, error) {

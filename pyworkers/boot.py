@@ -1,6 +1,6 @@
 """Makes the package of dxworker's modules from the bundle that it came with, and starts it.
 
-Arguments: descriptors of the bundle, the control socket and the alive pipe; file for the compiled modules or "".
+Arguments: descriptors of the bundle, the control socket and the alive pipe; file for the compiled modules or ""; pytest or unittest.
 """
 import sys
 
@@ -12,7 +12,7 @@ def boot(sources):
     import types
     from importlib.machinery import ModuleSpec
     from importlib.util import find_spec
-    control, alive, cache = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    control, alive, cache, plain = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5] == "unittest"
     sys.argv[1:] = []
     if sys.path and sys.path[0] == "":
         del sys.path[0]
@@ -61,9 +61,9 @@ def boot(sources):
                 return ModuleSpec(name, Loader(), origin=name[10:])
 
     sys.meta_path.insert(0, Finder)
-    for name in ("wire", "hooks", "around", "ring", "recorder", "reporter", "stage"):
+    for name in ("wire", "hooks", "around", "ring", "observer", "recorder", "reporter", "stage"):
         importlib.import_module("_dxworker." + name)
     stage = sys.modules["_dxworker.stage"]
     stage.finder = Finder
-    return stage, control, alive
+    return stage, control, alive, plain
 

@@ -13,8 +13,8 @@ import (
 var boot string
 
 // Plain is a plugin for plain pytest, loaded by -p dx_plain: it writes a JSON
-// list of [id, when, outcome, has wasxfail, is a subtest's] for each report to
-// the file that DX_PLAIN_OUT names. DX_PLAIN_PYTHONPATH is the PYTHONPATH that
+// object {reports, warnings} to the file that DX_PLAIN_OUT names. A report is
+// [id, when, outcome, has wasxfail, is a subtest's, text or null, sections]. DX_PLAIN_PYTHONPATH is the PYTHONPATH that
 // the tests are to see.
 //
 //go:embed plain.py
@@ -24,8 +24,8 @@ var Plain string
 var modules embed.FS
 
 // Command is the program for python -c. Its arguments are the descriptors of
-// the bundle, the control socket and the alive pipe, and the file in which
-// compiled modules are kept, or "".
+// the bundle, the control socket and the alive pipe, the file in which
+// compiled modules are kept, or "", and pytest or unittest.
 const Command = `import json, sys; b = json.load(open(int(sys.argv[1]), "rb")); n = {}; exec(b.pop("boot"), n); a = n["boot"](b); del b, n; a[0].main(*a[1:])`
 
 // Bundle is a JSON object: a module's source by its name, and the bootstrap's

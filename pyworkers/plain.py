@@ -11,15 +11,25 @@ if _path is None:
 else:
     os.environ["PYTHONPATH"] = _path
 sys.path[:] = [p for p in sys.path if p != _folder]
-_rows = []
+_reports, _warnings = [], []
 
 
 def pytest_runtest_logreport(report):
     subtest = type(report).__name__ != "TestReport" and hasattr(report, "context")
-    _rows.append([report.nodeid, report.when, report.outcome, hasattr(report, "wasxfail"), subtest])
+    text = None
+    if report.longrepr is not None:
+        r = report.longrepr
+        text = "%s:%s: %s" % r if isinstance(r, tuple) and len(r) == 3 else str(r)
+    _reports.append([report.nodeid, report.when, report.outcome, hasattr(report, "wasxfail"), subtest, text,
+                     [list(s) for s in report.sections]])
+
+
+def pytest_warning_recorded(warning_message, when, nodeid):
+    if when == "runtest":
+        _warnings.append("%s: %s: %s" % (nodeid, warning_message.category.__name__, warning_message.message))
 
 
 def pytest_sessionfinish(session, exitstatus):
     if not hasattr(session.config, "workerinput"):
         with open(_out, "w") as f:
-            json.dump(_rows, f)
+            json.dump({"reports": _reports, "warnings": _warnings}, f, default=repr)

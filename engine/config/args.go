@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 )
 
@@ -27,9 +28,10 @@ type Options struct {
 	Override                  []string // -o KEY=VALUE
 	StrictMarkers             bool
 	Interactive               bool // -s, --pdb, --trace: tests may read the terminal
+	Parallel                  Parallel
 
 	// Unknown are options that are in no table. They are taken to have no
-	// argument; a plugin's may have one.
+	// argument but what stands behind "="; a plugin's may have one.
 	Unknown []string
 
 	at []int // where Args stand in what was parsed last
@@ -41,6 +43,16 @@ func Positional(args []string) ([]int, *Options, error) {
 	var o Options
 	err := o.parse(args)
 	return o.at, &o, err
+}
+
+// Shape names what a command line says about which tests there are, but for
+// the places, names and marks that it asks for.
+func Shape(args []string) string {
+	var o Options
+	_ = o.parse(args) // pytest will say what is wrong
+	o.Args, o.at, o.Keyword, o.MarkExpr, o.Deselect = nil, nil, "", "", nil
+	o.Interactive, o.Parallel = false, Parallel{}
+	return fmt.Sprintf("%#v", o)
 }
 
 // parse reads a command line into o. Later options win, as argparse has it.
@@ -79,7 +91,7 @@ func (o *Options) parse(args []string) error {
 		default:
 			n, known := pluginOptions[name]
 			if !known {
-				o.Unknown = append(o.Unknown, name)
+				o.Unknown = append(o.Unknown, a)
 			}
 			arity = n
 		}
@@ -92,9 +104,32 @@ func (o *Options) parse(args []string) error {
 		}
 		if opt != nil {
 			o.set(name, val)
+		} else {
+			o.Parallel.set(name, val)
 		}
 	}
 	return nil
+}
+
+// Parallel is what pytest-xdist's options say, which are ours to do.
+type Parallel struct {
+	Workers, Max, Dist string // -n, --maxprocesses, --dist, as given; "" when not
+	Tx                 []string
+}
+
+func (p *Parallel) set(name, v string) {
+	switch name {
+	case "-n", "--numprocesses":
+		p.Workers = v
+	case "--maxprocesses":
+		p.Max = v
+	case "--dist":
+		p.Dist = v
+	case "-d", "--distload":
+		p.Dist = "load"
+	case "--tx":
+		p.Tx = append(p.Tx, v)
+	}
 }
 
 // lookup finds an option by its name, or by an unambiguous beginning of a long
@@ -136,6 +171,8 @@ func (o *Options) cluster(args []string, i int) (int, error) {
 		if arity == 0 {
 			if opt != nil {
 				o.set(opt.names[0], "")
+			} else {
+				o.Parallel.set(name, "")
 			}
 			continue
 		}
@@ -148,6 +185,8 @@ func (o *Options) cluster(args []string, i int) (int, error) {
 		}
 		if opt != nil {
 			o.set(opt.names[0], val)
+		} else {
+			o.Parallel.set(name, val)
 		}
 		return i, nil
 	}

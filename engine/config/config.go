@@ -52,10 +52,11 @@ type Config struct {
 	FromTestPaths bool
 	// Files are the configuration files that were looked at.
 	Files []string
+	Tool  Tool // [tool.dx-py]
 }
 
 // Load determines the configuration by the rules of a pytest version. Its
-// error is a *UsageError, with pytest's text.
+// error is a *UsageError, with pytest's text, or a *ToolError.
 func Load(in Input, version pytest.Version) (*Config, error) {
 	l := &files{version: version, text: map[string][]byte{}, tomls: map[string]map[string]any{}}
 	env, err := splitWords(in.AddOpts)
@@ -103,6 +104,9 @@ func Load(in Input, version pytest.Version) (*Config, error) {
 		c.Files = append(c.Files, p)
 	}
 	sort.Strings(c.Files)
+	if c.Tool, err = LoadTool(c.Root); err != nil {
+		return nil, err
+	}
 	return c, ini.err
 }
 

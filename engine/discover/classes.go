@@ -23,7 +23,9 @@ func (c *collector) classItems(name string, k *class, isClass bool, reason pytes
 		t, known := pyeval.Truth(v)
 		switch {
 		case known && !t:
-			return
+			if !c.w.unittest {
+				return
+			}
 		case known:
 			isClass = true
 		default:
@@ -85,7 +87,11 @@ func (c *collector) classItems(name string, k *class, isClass bool, reason pytes
 		c.m.gap(k.stmt, name+": its metaclass may add tests that are known only at run time")
 	}
 	st := &k.mod.src.Stmts[k.stmt]
-	c.groups = append(c.groups, group{k.mod.path, st.Row, sub.items()})
+	items := sub.items()
+	if c.w.unittest && c.class == nil && (testCase || !k.known) {
+		c.w.note(items)
+	}
+	c.groups = append(c.groups, group{k.mod.path, st.Row, items})
 }
 
 // generatesInit reports whether a class decorator writes an __init__.

@@ -187,11 +187,11 @@ func (w *world) prefetch(args []argument) {
 			p := dir + "/" + e.Name
 			switch {
 			case e.Kind == file.Dir:
-				if !e.Link && (w.parents[p] || !w.skipped(p, e.Name)) {
+				if !e.Link && w.entered(p) && (w.parents[p] || !w.skipped(p, e.Name)) {
 					walk(p, depth+1)
 				}
 			case e.Kind == file.Regular && strings.HasSuffix(e.Name, ".py"):
-				if e.Name == "conftest.py" || w.cfg.DoctestModules || w.testFile(p, e.Name) {
+				if e.Name == "conftest.py" || w.cfg.DoctestModules || TestFile(w.cfg, p) {
 					paths = append(paths, p)
 				}
 			}
@@ -315,19 +315,7 @@ func (w *world) ignores(c *conftest, m *module) {
 	}
 }
 
-// baseOf returns the sys.path entry that importing a test file inserts: the
-// folder above the outermost package that holds it.
-func (w *world) baseOf(p string) string {
-	dir := filepath.Dir(p)
-	for w.hasFile(dir, "__init__.py") {
-		up := filepath.Dir(dir)
-		if up == dir {
-			break
-		}
-		dir = up
-	}
-	return dir
-}
+func (w *world) baseOf(p string) string { return resolve.Base(w.in.Source, p) }
 
 // skipped reports whether a folder is left out by its name.
 func (w *world) skipped(p, name string) bool {
@@ -366,8 +354,10 @@ func fnmatchEx(pattern, p, name string) bool {
 	return Fnmatch(pattern, p)
 }
 
-func (w *world) testFile(p, name string) bool {
-	for _, pat := range w.cfg.PythonFiles {
+// TestFile reports whether python_files names a path.
+func TestFile(c *config.Config, p string) bool {
+	name := filepath.Base(p)
+	for _, pat := range c.PythonFiles {
 		if fnmatchEx(pat, p, name) {
 			return true
 		}
@@ -447,6 +437,9 @@ func (w *world) dir(p string, c *conftest, node *pytest.Node, above []string) {
 		switch e.Kind {
 		case file.Dir:
 			doubt := false
+			if !w.entered(q) {
+				continue
+			}
 			if !w.parents[q] {
 				var ignore bool
 				if ignore, doubt = w.ignored(q, e.Name, true, c); ignore {
@@ -525,7 +518,7 @@ func dedupBare(items []*pytest.Item) []*pytest.Item {
 // collects reports whether a walk takes a file at all.
 func (w *world) collects(p, name string) bool {
 	if strings.HasSuffix(name, ".py") {
-		return w.cfg.DoctestModules || w.testFile(p, name)
+		return w.cfg.DoctestModules || TestFile(w.cfg, p)
 	}
 	return w.doctestFile(p, name)
 }
@@ -548,8 +541,12 @@ func (w *world) file(p string, c *conftest, node *pytest.Node) {
 	if w.cfg.DoctestModules && !w.notDoctested(p, name) {
 		w.doctests(m, id, node)
 	}
-	if w.initial[p] || w.testFile(p, name) {
-		w.suite.Items = append(w.suite.Items, w.moduleItems(m, id, node, c.chain, c.hooks)...)
+	if w.initial[p] || TestFile(w.cfg, p) && (!w.unittest || importable(name)) {
+		items := w.moduleItems(m, id, node, c.chain, c.hooks)
+		if w.unittest {
+			items = w.unittestItems(m, items)
+		}
+		w.suite.Items = append(w.suite.Items, items...)
 	}
 	for _, g := range m.gaps {
 		w.suite.Problems = append(w.suite.Problems, Problem{p, g.row, g.why})

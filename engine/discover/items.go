@@ -39,7 +39,7 @@ func (w *world) moduleItems(m *module, id string, node *pytest.Node, ch *chain, 
 		return nil
 	}
 	if v, ok := m.scope.at("__test__", always); ok {
-		if t, known := pyeval.Truth(v); known && !t {
+		if t, known := pyeval.Truth(v); known && !t && !w.unittest {
 			return nil
 		}
 	}

@@ -48,8 +48,8 @@ type Names struct {
 	m    *module
 }
 
-// note takes down what a test asks for.
-func (w *world) note(f *function, c *chain, args, used []string) {
+// asks notes what a test asks for.
+func (w *world) asks(f *function, c *chain, args, used []string) {
 	n := w.names
 	if n == nil || f.s.mod.path != n.path || n.user(f.stmt) != nil {
 		return

@@ -32,7 +32,7 @@ func (c *collector) parametrize(name string, f *function, t testFunction, reason
 		args = args[:max(0, len(args)-t.dropLast)]
 		args = slices.DeleteFunc(args, func(a string) bool { return t.filled[a] })
 	}
-	w.note(f, c.chain, args, usefixtures)
+	w.asks(f, c.chain, args, usefixtures)
 	var calls []parametrization
 	if reason == pytest.Exact && c.hooks.generate {
 		reason = pytest.GenerateTests

@@ -117,6 +117,9 @@ type world struct {
 	spent   map[*pyeval.Iter]bool // iterators that a parametrize has read
 	suite   *Suite
 
+	unittest bool                  // there is no pytest
+	cases    map[*pytest.Item]bool // of TestCases
+
 	plugins   []*fixtureSet // of plugins, the least specific first
 	hooks     hooks         // of plugins and the conftests that see every item
 	conftests map[string]*conftest
@@ -141,7 +144,11 @@ func Discover(in Input) (*Suite, error) {
 		return nil, err
 	}
 	w.reorder()
-	w.suite.filter(in.Config)
+	if w.unittest {
+		w.unittestFilter()
+	} else {
+		w.suite.filter(in.Config)
+	}
 	w.problems()
 	return w.suite, nil
 }
@@ -174,7 +181,10 @@ func newWorld(in Input) *world {
 	if w.exprs == nil {
 		w.exprs = NewExprs()
 	}
-	w.res = resolve.New(in.Env, in.Source, in.Config.PythonPath)
+	if w.unittest = Unittest(in.Env); w.unittest {
+		w.cfg, w.version, w.cases = unittestConfig(in.Config), pytest.Newest, map[*pytest.Item]bool{}
+	}
+	w.res = resolve.New(in.Env, in.Source, w.cfg.PythonPath)
 	return w
 }
 
@@ -198,22 +208,7 @@ func (w *world) problems() {
 	}
 }
 
-// external reports whether a file is installed, and no part of the project.
-func (w *world) external(path string) bool {
-	for _, s := range w.env.Sites {
-		if _, in := file.Rel(s, path); in {
-			return true
-		}
-	}
-	if w.env.Stdlib != "" {
-		if _, in := file.Rel(w.env.Stdlib, path); in {
-			if _, root := file.Rel(w.env.Stdlib, w.cfg.Root); !root {
-				return true
-			}
-		}
-	}
-	return false
-}
+func (w *world) external(path string) bool { return w.env.Installed(w.cfg.Root, path) }
 
 // filter applies --deselect, -k and -m, in pytest's order: the expressions
 // are compiled before, see Check.
@@ -246,8 +241,15 @@ func (s *Suite) filter(c *config.Config) {
 	}
 }
 
-// Check compiles the expressions of a configuration.
-func Check(c *config.Config) error {
+// Check compiles the expressions of a configuration. Without pytest there are
+// none: -k is a pattern of unittest's.
+func Check(c *config.Config, env *pyenv.Env) error {
+	if Unittest(env) {
+		if c.MarkExpr != "" {
+			return &config.UsageError{Message: "-m: unittest has no marks, and " + env.NoPytest()}
+		}
+		return nil
+	}
 	for _, x := range []struct{ flag, text string }{{"-k", c.Keyword}, {"-m", c.MarkExpr}} {
 		if x.text == "" {
 			continue

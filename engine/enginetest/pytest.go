@@ -28,16 +28,36 @@ func Python(t testing.TB, version string) string {
 // such Python, on PATH or among pyenv's.
 func PythonWith(t testing.TB, python, version string) (string, bool) {
 	t.Helper()
-	base, err := exec.LookPath("python" + python)
-	if err != nil || exec.Command(base, "-c", "pass").Run() != nil { // pyenv's shims stand for absent releases too
-		home, _ := os.UserHomeDir()
-		found, _ := filepath.Glob(filepath.Join(home, ".pyenv", "versions", python+".*", "bin", "python"))
-		if len(found) == 0 {
-			return "", false
-		}
-		base = found[len(found)-1]
+	base, ok := release(python)
+	if !ok {
+		return "", false
 	}
 	return environmentOf(t, base, "python-"+python+"-pytest-"+version, "pytest=="+version), true
+}
+
+// BareWith returns the interpreter of an environment without pytest on a
+// release of Python; false when this machine has no such Python.
+func BareWith(t testing.TB, python string) (string, bool) {
+	t.Helper()
+	base, ok := release(python)
+	if !ok {
+		return "", false
+	}
+	return environmentOf(t, base, "python-"+python+"-bare"), true
+}
+
+// release finds a release of Python on PATH or among pyenv's.
+func release(python string) (string, bool) {
+	base, err := exec.LookPath("python" + python)
+	if err == nil && exec.Command(base, "-c", "pass").Run() == nil { // pyenv's shims stand for absent releases too
+		return base, true
+	}
+	home, _ := os.UserHomeDir()
+	found, _ := filepath.Glob(filepath.Join(home, ".pyenv", "versions", python+".*", "bin", "python"))
+	if len(found) == 0 {
+		return "", false
+	}
+	return found[len(found)-1], true
 }
 
 // Plugins returns the interpreter of an environment with the plugins that most

@@ -34,7 +34,14 @@ type Settings struct {
 	Stdin          *os.File // nil: /dev/null
 	Stdout, Stderr *os.File // nil: /dev/null
 	Text           bool     // reports carry their text
+	Record         bool     // what is read while the tests are collected is told; always so in a session that is kept
+
+	Unittest *Unittest // for a session without pytest; nil for pytest's
 }
+
+// CompiledFolder is the folder in a state folder that holds what all projects
+// share.
+const CompiledFolder = "workers"
 
 // compiled is the file for the compiled modules of this binary's workers.
 func (s *Settings) compiled() string {
@@ -42,26 +49,27 @@ func (s *Settings) compiled() string {
 		return ""
 	}
 	sum := sha256.Sum256(pyworkers.Bundle())
-	return filepath.Join(s.CacheDir, "workers", hex.EncodeToString(sum[:8]))
+	return filepath.Join(s.CacheDir, CompiledFolder, hex.EncodeToString(sum[:8]))
 }
 
 // key names what an interpreter without a project depends on, and with it what
 // a session does.
 func (s *Settings) interpreterKey() string {
 	var b strings.Builder
-	fmt.Fprintln(&b, s.Python)
+	fmt.Fprintln(&b, s.Python, s.runs())
 	for _, dir := range s.Sites {
 		id, ok := file.StatAny(dir)
 		fmt.Fprintln(&b, dir, ok, id)
 	}
-	for _, kv := range s.Env {
+	vars, _ := environ(s.Env)
+	for _, kv := range vars {
 		fmt.Fprintln(&b, kv)
 	}
 	return b.String()
 }
 
 func (s *Settings) sessionKey() string {
-	return fmt.Sprintf("%q %q %q %q %v", s.Dir, s.Args, s.Script, s.Path0, s.Text)
+	return fmt.Sprintf("%q %q %q %q %v %s", s.Dir, s.Args, s.Script, s.Path0, s.Text, shape(s.Stdout, s.Stderr))
 }
 
 // How long what is kept may be used: module-level clocks must not be hours
@@ -71,103 +79,262 @@ const (
 	sessionAge     = 10 * time.Minute
 )
 
-// Pool keeps an interpreter that has imported pytest, and the last session
-// that was collected in a fork of it. The zero Pool is ready; close it when
-// done. Sessions of a pool that was not closed are its own.
+// How many sessions and interpreters a Pool keeps: a session for each command
+// line that is in use at a time, an interpreter for each environment. A session
+// of the 193 tests takes 35 MB, of which 25 are shared with its interpreter.
+const (
+	maxSessions     = 4
+	maxInterpreters = 4
+)
+
+// Pool keeps interpreters that have imported pytest, and sessions that were
+// collected in forks of them: the last few of each, by what they depend on.
+// Runs of the same and of different settings may be made at once; a session is
+// one run's at a time, and a second run makes another. The zero Pool is ready;
+// close it when done.
 type Pool struct {
-	mu          sync.Mutex
-	interpreter *process
-	key         string
-	started     time.Time
-	last        *Session
-	idle        *time.Timer // ends all when no run has come for long
+	mu      sync.Mutex
+	bases   []*base    // the last used is the last
+	kept    []*Session // that no run has; the last used is the last
+	running int        // runs that have a session, or will
+	idle    *time.Timer
+	beside  errands // what ends or settles while nobody waits
 }
 
-// Session returns a collected session for the settings: the last one where it
+// base is an interpreter without a project. It ends when the pool has dropped
+// it and no session is a fork of it.
+type base struct {
+	key     string
+	vars    []string // the environment that it was started in
+	started time.Time
+	made    chan struct{} // closed when what follows is there
+	process *process
+	err     error
+
+	// of the pool's lock
+	users   int
+	dropped bool
+}
+
+// Session returns a collected session for the settings: a kept one where it
 // can be used again, else a new one. It is in use until Release.
 func (p *Pool) Session(ctx context.Context, s Settings) (*Session, error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.running++
 	if p.idle != nil {
 		p.idle.Stop()
 	}
-	if last := p.last; last != nil {
-		p.last = nil
-		if last.key == s.interpreterKey()+s.sessionKey() && last.usable() == "" {
-			last.reuse(s)
-			return last, nil
+	p.mu.Unlock()
+	session, err := p.session(ctx, s)
+	if err != nil {
+		p.ended()
+	}
+	return session, err
+}
+
+func (p *Pool) session(ctx context.Context, s Settings) (*Session, error) {
+	interpreter := s.interpreterKey()
+	key := interpreter + s.sessionKey()
+	for {
+		kept := p.take(key, s)
+		if kept == nil {
+			break
 		}
-		last.Close()
+		<-kept.settled
+		if kept.usable() == "" {
+			kept.reuse(s)
+			return kept, nil
+		}
+		p.discard(kept)
 	}
-	if err := p.prepare(ctx, s); err != nil {
-		return nil, err
-	}
-	proc, err := p.interpreter.fork(true)
+	b, err := p.base(ctx, s, interpreter)
 	if err != nil {
 		return nil, err
 	}
-	session := &Session{settings: s, process: proc, key: s.interpreterKey() + s.sessionKey(), keep: true, made: time.Now()}
+	proc, err := b.process.fork(true)
+	if err != nil {
+		p.leave(b)
+		return nil, err
+	}
+	session := &Session{settings: s, process: proc, key: key, base: b, keep: true, made: time.Now()}
 	if err := session.collect(ctx); err != nil {
-		return nil, session.fail(ctx, err)
+		err = session.fail(ctx, err)
+		p.leave(b)
+		return nil, err
 	}
 	return session, nil
 }
 
-// prepare has a fresh interpreter at hand.
-func (p *Pool) prepare(ctx context.Context, s Settings) error {
-	key := s.interpreterKey()
-	if p.interpreter != nil {
-		if p.key == key && time.Since(p.started) < interpreterAge && p.interpreter.alive() {
-			return nil
+// take returns the kept session of a key that can tell what it printed to the
+// run's files, nil for none.
+func (p *Pool) take(key string, to Settings) *Session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := len(p.kept) - 1; i >= 0; i-- {
+		if s := p.kept[i]; s.key == key && s.head.fits(to.Stdout, to.Stderr) {
+			p.kept = slices.Delete(p.kept, i, i+1)
+			return s
 		}
-		p.interpreter.end()
-		p.interpreter = nil
 	}
-	s.Stdin, s.Stdout, s.Stderr = nil, nil, nil // a fork gets those of its run
-	proc, err := start(ctx, s)
-	if err != nil {
-		if proc != nil {
-			proc.end()
-		}
-		return err
-	}
-	p.interpreter, p.key, p.started = proc, key, time.Now()
 	return nil
+}
+
+// base returns an interpreter that waits for a project; leave it when done.
+func (p *Pool) base(ctx context.Context, s Settings, key string) (*base, error) {
+	for {
+		b, ours := p.baseFor(key, s.Env)
+		if ours {
+			s.Stdin, s.Stdout, s.Stderr = nil, nil, nil // a fork gets those of its run
+			b.process, b.err = start(ctx, s)
+			if b.err != nil && b.process != nil {
+				b.process.end()
+				b.process = nil
+			}
+			close(b.made)
+		}
+		<-b.made
+		err := b.err
+		if err == nil {
+			if b.process.alive() {
+				return b, nil
+			}
+			err = errGone
+		}
+		p.mu.Lock()
+		p.drop(b)
+		p.mu.Unlock()
+		p.leave(b)
+		if ours { // else it may be the other's context that has ended
+			return nil, err
+		}
+	}
+}
+
+// baseFor returns the interpreter of a key, in use; ours says that it is to be
+// started.
+func (p *Pool) baseFor(key string, vars []string) (b *base, ours bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, b := range p.bases {
+		if b.key != key {
+			continue
+		}
+		if time.Since(b.started) < interpreterAge {
+			b.users++
+			p.bases = append(slices.Delete(p.bases, i, i+1), b)
+			return b, false
+		}
+		p.drop(b)
+		break
+	}
+	b = &base{key: key, vars: vars, started: time.Now(), made: make(chan struct{}), users: 1}
+	p.bases = append(p.bases, b)
+	if len(p.bases) > maxInterpreters {
+		p.drop(p.bases[0])
+	}
+	return b, true
+}
+
+// drop forgets an interpreter, and the kept sessions that are its forks. The
+// pool is locked.
+func (p *Pool) drop(b *base) {
+	if b.dropped {
+		return
+	}
+	b.dropped = true
+	p.bases = slices.DeleteFunc(p.bases, func(x *base) bool { return x == b })
+	p.kept = slices.DeleteFunc(p.kept, func(s *Session) bool {
+		if s.base != b {
+			return false
+		}
+		p.discard(s)
+		return true
+	})
+	if b.users == 0 {
+		p.end(b)
+	}
+}
+
+// leave says that a user of an interpreter is no more.
+func (p *Pool) leave(b *base) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if b.users--; b.users == 0 && b.dropped {
+		p.end(b)
+	}
+}
+
+func (p *Pool) end(b *base) {
+	if b.process != nil {
+		p.beside.run(b.process.end)
+	}
+}
+
+// discard closes a session that is nobody's, beside.
+func (p *Pool) discard(s *Session) {
+	p.beside.run(func() {
+		<-s.settled
+		s.Close()
+		p.leave(s.base)
+	})
 }
 
 // Release gives a session back. It is kept for a next run where that can be;
 // its workers' ends are waited for beside.
 func (p *Pool) Release(s *Session) {
+	s.settled = make(chan struct{})
 	p.mu.Lock()
-	go func() {
-		defer p.mu.Unlock()
-		if p.last != nil || s.usable() != "" {
-			s.Close()
-		} else {
-			n := len(s.workers)
-			s.endWorkers()
-			s.prepareSpares(n)
-			p.last = s
+	keep := s.single() == "" && !s.base.dropped
+	if keep {
+		p.kept = append(p.kept, s)
+		if len(p.kept) > maxSessions {
+			p.discard(p.kept[0])
+			p.kept = slices.Delete(p.kept, 0, 1)
 		}
-		p.idle = time.AfterFunc(sessionAge, p.Close)
-	}()
+	} else {
+		p.discard(s)
+	}
+	p.mu.Unlock()
+	p.beside.run(func() {
+		defer close(s.settled)
+		n := len(s.workers)
+		s.endWorkers()
+		if keep {
+			s.prepareSpares(n)
+		}
+	})
+	p.ended()
 }
 
-// Close ends all processes. A session that is asked for later starts anew.
-func (p *Pool) Close() {
+// ended says that a run is over. When the last one was long ago, all ends.
+func (p *Pool) ended() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running--; p.running == 0 {
+		if p.idle != nil {
+			p.idle.Stop()
+		}
+		p.idle = time.AfterFunc(sessionAge, p.clear)
+	}
+}
+
+// clear ends what no run has.
+func (p *Pool) clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.idle != nil {
 		p.idle.Stop()
 	}
-	if p.last != nil {
-		p.last.Close()
-		p.last = nil
+	for len(p.bases) > 0 {
+		p.drop(p.bases[0])
 	}
-	if p.interpreter != nil {
-		p.interpreter.end()
-		p.interpreter = nil
-	}
+}
+
+// Close ends all processes but those of runs that are not over, which end with
+// them. A session that is asked for later starts anew.
+func (p *Pool) Close() {
+	p.clear()
+	p.beside.wait()
 }
 
 // Open starts an interpreter for one session and collects. When pytest ends
@@ -197,7 +364,7 @@ func (p *Session) fail(ctx context.Context, err error) error {
 	p.process.stage.close()
 	status := p.process.wait()
 	if p.head != nil {
-		p.head.Close()
+		p.head.close()
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

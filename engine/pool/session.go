@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/ring"
 	"github.com/dx-py/dx-py-ls/engine/run"
 )
@@ -22,16 +23,23 @@ type Session struct {
 	info     reply
 
 	// of a session of a Pool
-	keep bool
-	key  string
-	made time.Time
-	head *os.File                 // what pytest printed while it collected
-	seen map[string]file.Identity // what was read meanwhile
-	racy string                   // a file that changed meanwhile
-	used bool                     // a run has had it before
+	keep    bool
+	key     string
+	base    *base
+	made    time.Time
+	settled chan struct{}            // closed when the workers of the last run have ended
+	head    *heads                   // what pytest printed while it collected
+	vars    []string                 // the environment of the run
+	seen    map[string]file.Identity // what was read meanwhile
+	racy    string                   // a file that changed meanwhile
+	used    bool                     // a run has had it before
 	// forks that wait for the next run: 2 ms less for each, and with their pages
 	// touched 59 instead of 73 µs in a worker for a test of the 193
 	spares []*process
+
+	chosen    []uint32 // of this run, as pairs of first and count; nil for all
+	unchanged bool
+	limit     time.Duration // of a test in this run; 0 for none
 
 	mu       sync.Mutex
 	consumed bool   // the collected process itself became a worker
@@ -59,20 +67,27 @@ func (p *Session) collect(ctx context.Context) (err error) {
 	defer stop()
 	message := map[string]any{
 		"op": "go", "stops": []string{"L1"}, "argv": append([]string{s.Script}, s.Args...), "args": s.Args, "dir": s.Dir, "path0": s.Path0,
+		"record": s.Record,
+	}
+	if s.Unittest != nil {
+		message["unittest"] = s.Unittest
 	}
 	var files []*os.File
 	began := time.Now()
+	p.vars = s.Env
 	if p.keep {
-		message["keep"] = true
-		if p.head, err = memory("dx-head", 0); err != nil {
+		message["keep"], message["environ"] = true, renewal(p.base.vars, s.Env)
+		if p.head, err = newHeads(s.Stdout, s.Stderr); err != nil {
 			return err
 		}
+		defer p.head.finish()
 		null, err := os.Open(os.DevNull)
 		if err != nil {
 			return err
 		}
 		defer null.Close()
-		files = []*os.File{null, p.head, p.head}
+		out, errors := p.head.files()
+		files = []*os.File{null, out, errors}
 	}
 	if err := p.process.stage.send(message, files...); err != nil {
 		return err
@@ -82,17 +97,9 @@ func (p *Session) collect(ctx context.Context) (err error) {
 	}
 	if p.keep {
 		p.seen, p.racy = identities(p.info.Files, began)
+		return p.head.tell(s.Stdout, s.Stderr, false)
 	}
-	return p.tellHead()
-}
-
-// tellHead prints what pytest printed while it collected.
-func (p *Session) tellHead() error {
-	if p.head == nil || p.settings.Stdout == nil {
-		return nil
-	}
-	_, err := io.Copy(p.settings.Stdout, io.NewSectionReader(p.head, 0, 1<<40))
-	return err
+	return nil
 }
 
 // Printed is what pytest printed while it collected, of a session of a Pool.
@@ -100,7 +107,7 @@ func (p *Session) Printed() string {
 	if p.head == nil {
 		return ""
 	}
-	b, err := io.ReadAll(io.NewSectionReader(p.head, 0, maxPrinted))
+	b, err := io.ReadAll(io.NewSectionReader(p.head.out.file, 0, maxPrinted))
 	if err != nil {
 		return ""
 	}
@@ -113,14 +120,26 @@ const maxPrinted = 4 << 20
 // reuse makes a kept session that of another run.
 func (p *Session) reuse(s Settings) {
 	p.used = true
-	p.settings.Stdin, p.settings.Stdout, p.settings.Stderr = s.Stdin, s.Stdout, s.Stderr
-	_ = p.tellHead() // an output that cannot be written is met again by the run
+	p.chosen, p.unchanged, p.limit = nil, false, 0
+	p.settings.Stdin, p.settings.Stdout, p.settings.Stderr, p.vars = s.Stdin, s.Stdout, s.Stderr, s.Env
+	_ = p.head.tell(s.Stdout, s.Stderr, true) // an output that cannot be written is met again by the run
 }
 
 // usable is why the session cannot serve another run, "" when it can: it does
 // not share anything with another run but memory that a fork copies, and all
 // it has read is on disk as it was.
 func (p *Session) usable() string {
+	if why := p.single(); why != "" {
+		return why
+	}
+	if path, yes := changed(p.seen); yes {
+		return path + " has changed"
+	}
+	return ""
+}
+
+// single is usable without a look at the files.
+func (p *Session) single() string {
 	switch {
 	case !p.keep:
 		return "it was not made to be kept"
@@ -137,11 +156,30 @@ func (p *Session) usable() string {
 	case !p.process.alive():
 		return "its process has ended"
 	}
-	if path, yes := changed(p.seen); yes {
-		return path + " has changed"
-	}
 	return ""
 }
+
+// Choose says which items the next run has; nil is all. limit is how long a
+// test may take, 0 for ever. It is for the time until Release.
+// unchanged says that the others need not run: pytest is not told that they
+// were deselected.
+func (p *Session) Choose(pairs []uint32, unchanged bool, limit time.Duration) {
+	p.chosen, p.unchanged, p.limit = pairs, unchanged, limit
+}
+
+// Read lists what was read, or looked for, while the tests were collected, and
+// the folders that the project's own code listed. ok says that the tests are
+// all that pytest has in their files, and that nobody was told of them before.
+func (p *Session) Read() (files, listed []string, ok bool) {
+	return p.info.Files, p.info.Listed, p.info.Whole && !p.used
+}
+
+// Whole reports whether the tests are all that pytest has in their files.
+func (p *Session) Whole() bool { return p.info.Whole }
+
+// Observed is what was opened by whom while the tests were collected, nil when
+// nobody looked.
+func (p *Session) Observed() *run.Observed { return p.info.Observed }
 
 // Ended is pytest's exit status when it ended without running tests.
 func (p *Session) Ended() (status int, ended bool) {
@@ -152,10 +190,10 @@ func (p *Session) Ended() (status int, ended bool) {
 }
 
 // Items lists what was collected, in pytest's order.
-func (p *Session) Items() []run.Item {
-	out := make([]run.Item, len(p.info.Items))
+func (p *Session) Items() []plan.Item {
+	out := make([]plan.Item, len(p.info.Items))
 	for i, it := range p.info.Items {
-		out[i] = run.Item{ID: it.ID, Path: it.Path, Line: it.Line, Group: it.Group}
+		out[i] = plan.Item{ID: it.ID, Path: it.Path, Line: it.Line, Group: it.Group}
 	}
 	return out
 }
@@ -163,6 +201,32 @@ func (p *Session) Items() []run.Item {
 // Options say how the items will be run on one worker.
 func (p *Session) Options() run.Options {
 	return run.Options{Workers: 1, Mode: p.info.Mode, Reason: p.info.Reason, MaxFail: p.info.MaxFail}
+}
+
+// Inspection is what is known of a session before it runs.
+type Inspection struct {
+	Tests  int
+	Status int  // pytest's exit status, when Ended
+	Ended  bool // pytest ended without coming to the tests
+	Output string
+	Mode   string              // fast, compatible
+	Reason string              // of the mode
+	Hooks  map[string][]string // of the test loop, with the modules beside pytest that implement them
+	Alone  string              // why one worker has to run all, "" when it need not
+	Kept   string              // why a later run cannot use it, "" when it can
+}
+
+// Inspect says it.
+func (p *Session) Inspect() Inspection {
+	status, ended := p.Ended()
+	x := Inspection{
+		Tests: len(p.info.Items), Status: status, Ended: ended, Mode: p.info.Mode, Reason: p.info.Reason, Hooks: p.info.Hooks,
+		Alone: p.Alone(), Kept: p.usable(),
+	}
+	if p.head != nil {
+		x.Output = tail(p.head.out.file)
+	}
+	return x
 }
 
 // Alone is why all items have to run on one worker, "" when they need not.
@@ -188,7 +252,7 @@ func (p *Session) Close() {
 		p.process.end()
 	}
 	if p.head != nil {
-		p.head.Close()
+		p.head.close()
 	}
 }
 
@@ -229,7 +293,13 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 		}
 		message := map[string]any{
 			"op": "go", "run": p.runs, "first": p.first, "role": role, "slot": slot, "runners": runners, "text": p.settings.Text, "silent": p.settings.Stdout == nil,
-			"again": p.used,
+			"again": p.used, "environ": renewal(p.settings.Env, p.vars),
+		}
+		if p.chosen != nil {
+			message["chosen"], message["unchanged"] = p.chosen, p.unchanged
+		}
+		if p.limit > 0 {
+			message["limit"], message["alarm"] = p.limit.Seconds(), alarm
 		}
 		files := []*os.File{ch.file, ch.toWorker, ch.toEngine, ch.out, ch.err}
 		if p.keep {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"os"
+
+	"github.com/dx-py/dx-py-ls/engine/run"
 )
 
 // maxMessage bounds what a worker may say at once: 200,000 items are 30 MB.
@@ -27,10 +29,16 @@ type reply struct {
 	Mode    string   `json:"mode"`
 	Reason  string   `json:"reason"`
 	MaxFail int      `json:"maxfail"`
+	Whole   bool     `json:"whole"`   // the items are all that pytest has in their files
 	Threads string   `json:"threads"` // why it cannot be forked
 	Alone   string   `json:"alone"`
 	Files   []string `json:"files"`  // read while the stage was made
+	Listed  []string `json:"listed"` // folders that the project's code listed then
 	Shared  string   `json:"shared"` // why only one run may use it
+
+	Observed *run.Observed `json:"observed"` // while the stage was made
+
+	Hooks map[string][]string `json:"hooks"` // of the loop, with the modules beside pytest that implement them
 
 	Forked  int    `json:"forked"`
 	Status  *int   `json:"status"`

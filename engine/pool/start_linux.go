@@ -42,7 +42,7 @@ func interpreter(s Settings) (*stage, *exec.Cmd, error) {
 		return nil, nil, fmt.Errorf("making the alive pipe: %w", err)
 	}
 	defer alive.Close()
-	cmd := exec.Command(s.Python, "-c", pyworkers.Command, "3", "4", "5", s.compiled())
+	cmd := exec.Command(s.Python, "-c", pyworkers.Command, "3", "4", "5", s.compiled(), s.runs())
 	cmd.Dir, cmd.Env = s.Dir, s.Env
 	if s.Stdin != nil { // a nil *os.File in an interface would be a closed descriptor, not /dev/null
 		cmd.Stdin = s.Stdin

@@ -41,3 +41,7 @@ func rights([]*os.File) []byte { return nil }
 func killGroup(int) {}
 
 func (p *process) alive() bool { return false }
+
+func size(*os.File) string { return "" }
+
+func terminal(*os.File) (master, slave *os.File, err error) { return nil, nil, errPlatform }

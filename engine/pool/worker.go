@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/ring"
@@ -26,6 +27,10 @@ type worker struct {
 	read    sync.WaitGroup
 	closing sync.Once
 }
+
+// alarm is the signal that tells a worker of a test that has taken too long:
+// a real-time one, which no library uses, SIGRTMIN+5 of glibc.
+const alarm = 39
 
 var bell = []byte{1, 0, 0, 0, 0, 0, 0, 0}
 
@@ -62,7 +67,26 @@ func (w *worker) Signal(sig os.Signal) error {
 	if err != nil {
 		return err
 	}
+	defer p.Release() // a descriptor
 	return p.Signal(sig)
+}
+
+// Alarm has the worker end its test by an exception, once it has taken too
+// long by the worker's own clock too.
+func (w *worker) Alarm() error { return w.Signal(syscall.Signal(alarm)) }
+
+// Running is the item of the newest checkpoint, and its time.
+func (w *worker) Running() (item int, since time.Time, ok bool) {
+	select {
+	case <-w.gone:
+		return 0, since, false // its memory may be gone too
+	default:
+	}
+	c, ok := ring.ReadCheckpoint(w.ch.mem)
+	if !ok || c.Phase == 0 {
+		return 0, since, false
+	}
+	return int(c.Item), time.UnixMilli(int64(c.Time * 1e3)), true
 }
 
 func (w *worker) put(kind wire.Kind, payload []byte) error { return w.putItem(kind, 0, payload) }

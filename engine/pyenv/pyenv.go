@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/pyexpr"
@@ -42,11 +43,35 @@ type Plugin struct {
 	Dist   string
 }
 
+// Installed reports whether a file belongs to the installation and not to the
+// project of a rootdir: it is in a site-packages folder or in the standard
+// library, unless the project is in there itself.
+func (e *Env) Installed(root, path string) bool {
+	for _, s := range e.Sites {
+		if _, in := file.Rel(s, path); in {
+			return true
+		}
+	}
+	if e.Stdlib == "" {
+		return false
+	}
+	if _, in := file.Rel(e.Stdlib, path); !in {
+		return false
+	}
+	_, in := file.Rel(e.Stdlib, root)
+	return !in
+}
+
 // Input says where to look.
 type Input struct {
 	Python string            // what the user named, "" for none
 	Root   string            // folder that may hold .venv or venv
 	Env    map[string]string // VIRTUAL_ENV, PATH, PYTHONPATH, PYENV_*, HOME
+}
+
+// NoPytest says that there is no pytest, and what to do.
+func (e *Env) NoPytest() string {
+	return fmt.Sprintf("%s has no pytest; install it with: %s -m pip install pytest", e.Python, e.Python)
 }
 
 // ErrNone says that there is no usable interpreter; the message lists what was
@@ -86,6 +111,7 @@ func Find(in Input) (*Env, error) {
 		if err := e.load(c, in); err == nil {
 			return e, nil
 		}
+		e.Python, e.Version = "", pytest.Version{}
 	}
 	return e, nil
 }
@@ -133,7 +159,7 @@ func (e *Env) load(exe string, in Input) error {
 		}
 		base = filepath.Dir(filepath.Dir(real))
 		prefix = base
-		if v := exeVersion.FindString(filepath.Base(real)); v != "" {
+		if v := exeVersion().FindString(filepath.Base(real)); v != "" {
 			e.Version, _ = pytest.ParseVersion(v)
 		}
 	}
@@ -165,7 +191,7 @@ func (e *Env) load(exe string, in Input) error {
 	return nil
 }
 
-var exeVersion = regexp.MustCompile(`\d+\.\d+`)
+var exeVersion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\d+\.\d+`) })
 
 // findStdlib looks for lib/python3.X under the installation.
 func (e *Env) findStdlib(base string) error {
@@ -191,7 +217,9 @@ func (e *Env) findStdlib(base string) error {
 	return nil
 }
 
-var patchLine = regexp.MustCompile(`(?m)^#define PY_VERSION\s+"(\d+\.\d+\.\d+)`)
+var patchLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^#define PY_VERSION\s+"(\d+\.\d+\.\d+)`)
+})
 
 // patchLevel reads the micro version from the header that builds install.
 func (e *Env) patchLevel(base string) {
@@ -199,7 +227,7 @@ func (e *Env) patchLevel(base string) {
 	if err != nil {
 		return
 	}
-	if m := patchLine.FindSubmatch(text); m != nil {
+	if m := patchLine().FindSubmatch(text); m != nil {
 		if v, ok := pytest.ParseVersion(string(m[1])); ok && v.Minor == e.Version.Minor {
 			e.Version, e.MicroKnown = v, true
 		}
@@ -260,7 +288,7 @@ func (e *Env) site(dir string) {
 		switch {
 		case strings.HasSuffix(d.Name, ".pth"):
 			e.pth(dir, d.Name)
-		case strings.HasSuffix(d.Name, ".dist-info"):
+		case strings.HasSuffix(d.Name, ".dist-info"), strings.HasSuffix(d.Name, ".egg-info"): // Debian installs the second
 			e.dist(dir, d.Name)
 		case strings.HasSuffix(d.Name, ".egg-link"):
 			if b, err := os.ReadFile(filepath.Join(dir, d.Name)); err == nil {
@@ -276,7 +304,7 @@ func normalize(name string) string {
 }
 
 func (e *Env) dist(dir, info string) {
-	name, version, _ := strings.Cut(strings.TrimSuffix(info, ".dist-info"), "-")
+	name, version, _ := strings.Cut(strings.TrimSuffix(strings.TrimSuffix(info, ".dist-info"), ".egg-info"), "-")
 	name = normalize(name)
 	if _, dup := e.Dists[name]; dup {
 		return

@@ -109,12 +109,23 @@ func (o *outline) bodyOf(i uint32, col int) {
 
 var typeCheckingWord = []byte("TYPE_CHECKING")
 
-// typeChecking reports whether the condition on this line names TYPE_CHECKING.
+// typeChecking reports whether the "if" on this line is never true when the
+// program runs: its condition is TYPE_CHECKING, or that and something else.
 func typeChecking(line []byte) bool {
 	if e := bytes.IndexByte(line, '\n'); e >= 0 {
 		line = line[:e]
 	}
-	return bytes.Contains(line, typeCheckingWord)
+	cond := bytes.TrimLeft(line[2:], " \t")
+	end := 0
+	for end < len(cond) && (ident[cond[end]] || cond[end] == '.') {
+		end++
+	}
+	name, ok := bytes.CutSuffix(cond[:end], typeCheckingWord)
+	if !ok || len(name) > 0 && name[len(name)-1] != '.' {
+		return false
+	}
+	rest := bytes.TrimLeft(cond[end:], " \t")
+	return len(rest) > 0 && rest[0] == ':' || bytes.HasPrefix(rest, []byte("and ")) && !bytes.Contains(rest, []byte(" or "))
 }
 
 // bodyDoc skips a docstring that is all of its line, and notes its examples.

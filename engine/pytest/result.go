@@ -19,7 +19,7 @@ var outcomes = [...]string{"not run", "passed", "xpassed", "skipped", "xfailed",
 func (o Outcome) String() string { return outcomes[o] }
 
 // OutcomeOf is what one report of a test says; failed outside of the call is
-// an error.
+// an error, and unittest calls one by its name.
 func OutcomeOf(when, outcome string, wasxfail bool) Outcome {
 	switch {
 	case outcome == "passed" && wasxfail:
@@ -30,7 +30,7 @@ func OutcomeOf(when, outcome string, wasxfail bool) Outcome {
 		return XFailed
 	case outcome == "skipped":
 		return Skipped
-	case when == "call":
+	case when == "call" && outcome != "error":
 		return Failed
 	}
 	return Error
@@ -79,6 +79,8 @@ type Result struct {
 	Sections []Section  // captured output and logs
 	Subtests []Subtest
 	Worker   int
+	Attempt  int  // from 1; more when a test that failed ran again
+	Flaky    bool // it passed, and an attempt before had failed
 }
 
 // Seconds is how long the test took.

@@ -41,6 +41,7 @@ type testLine struct {
 	Duration  float64   `json:"duration_ms"`
 	Worker    int       `json:"worker"`
 	Attempt   int       `json:"attempt"`
+	Flaky     bool      `json:"flaky,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
 	Message   string    `json:"message,omitempty"`
 	Location  *location `json:"location,omitempty"`
@@ -57,8 +58,10 @@ func (j *JSONL) Event(e run.Event) {
 	case e.Started != nil:
 		j.line(map[string]any{"event": "run_started", "format": JSONLVersion, "version": e.Started.Version, "tests": e.Started.Tests,
 			"mode": e.Started.Mode, "workers": e.Started.Workers})
+	case e.Attempt != nil:
+		j.test(e.Attempt, false)
 	case e.Test != nil:
-		j.test(e.Test)
+		j.test(e.Test, true)
 	case e.Problem != nil:
 		j.line(map[string]any{"event": "problem", "path": "", "line": 0, "message": e.Problem.Message})
 	case e.Ended != nil:
@@ -67,7 +70,7 @@ func (j *JSONL) Event(e run.Event) {
 			totals[o.String()] = n
 		}
 		end := map[string]any{"event": "run_ended", "outcome": outcome(e.Ended), "status": e.Ended.Status, "totals": totals,
-			"not_run": e.Ended.NotRun, "seconds": e.Ended.Seconds,
+			"not_run": e.Ended.NotRun, "unchanged": e.Ended.Unchanged, "seconds": e.Ended.Seconds,
 			"ran": e.Ended.Ran, "worker_wall": e.Ended.Wall, "worker_cpu": e.Ended.CPU}
 		if len(j.failed) > 0 {
 			end["rerun"] = "dx-py test " + shellWords(j.failed)
@@ -82,19 +85,22 @@ func outcome(e *run.Ended) string {
 		return "passed"
 	case e.Status == 5:
 		return "no tests"
-	case e.Status == 2:
+	case e.Status == 2 || e.Status == 130: // pytest's; unittest ends by SIGINT
 		return "interrupted"
 	}
 	return "failed"
 }
 
-func (j *JSONL) test(r *pytest.Result) {
+// test writes a result; last says that the test will not run again.
+func (j *JSONL) test(r *pytest.Result, last bool) {
 	for _, s := range r.Subtests {
 		j.line(map[string]any{"event": "subtest", "id": r.ID, "message": s.Message, "kwargs": s.Kwargs, "outcome": s.Outcome.String()})
 	}
-	l := testLine{Event: "test", ID: r.ID, Outcome: r.Outcome.String(), Phase: r.Phase.String(), Duration: r.Seconds() * 1e3, Worker: r.Worker, Attempt: 1}
+	l := testLine{Event: "test", ID: r.ID, Outcome: r.Outcome.String(), Phase: r.Phase.String(), Duration: r.Seconds() * 1e3, Worker: r.Worker, Attempt: max(r.Attempt, 1), Flaky: r.Flaky}
 	if r.Outcome.Bad() {
-		j.failed = append(j.failed, r.ID)
+		if last {
+			j.failed = append(j.failed, r.ID)
+		}
 		l.Message = l.cut(r.Message)
 		l.Location = &location{r.Path, r.FailLine}
 		l.Traceback = l.cut(r.Text)

@@ -132,6 +132,23 @@ func (r *Resolver) find(dotted, first string) Target {
 	return t
 }
 
+// Below looks for one name in the folders of a package, in their order.
+func (r *Resolver) Below(dirs []string, name string) Target { return r.in(dirs, name) }
+
+// Base returns the sys.path entry that importing a test file inserts: the
+// folder above the outermost package that holds it.
+func Base(fs Lister, p string) string {
+	dir := filepath.Dir(p)
+	for has(fs, dir, "__init__.py") == file.Regular {
+		up := filepath.Dir(dir)
+		if up == dir {
+			break
+		}
+		dir = up
+	}
+	return dir
+}
+
 // in looks for one name in the folders, in their order.
 func (r *Resolver) in(dirs []string, name string) Target {
 	var namespace []string
@@ -166,8 +183,10 @@ func (r *Resolver) in(dirs []string, name string) Target {
 	return Target{}
 }
 
-func (r *Resolver) has(dir, name string) file.Kind {
-	es := r.fs.List(dir)
+func (r *Resolver) has(dir, name string) file.Kind { return has(r.fs, dir, name) }
+
+func has(fs Lister, dir, name string) file.Kind {
+	es := fs.List(dir)
 	i := sort.Search(len(es), func(i int) bool { return es[i].Name >= name })
 	if i < len(es) && es[i].Name == name {
 		return es[i].Kind

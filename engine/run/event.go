@@ -1,22 +1,30 @@
 package run
 
-import "github.com/dx-py/dx-py-ls/engine/pytest"
+import (
+	"github.com/dx-py/dx-py-ls/engine/plan"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
+)
 
 // Event is what a sink is told. Exactly one field is set.
 type Event struct {
 	Started *Started
 	Test    *pytest.Result
-	Warning *Warning
-	Problem *Problem
-	Ended   *Ended
+	Attempt *pytest.Result // a failed one of a test that runs again
+	Slow    *Slow
+
+	Observed *Observed
+	Warning  *Warning
+	Problem  *Problem
+	Ended    *Ended
 }
 
 // Started begins a run.
 type Started struct {
-	Items          []Item // what was collected, in pytest's order; not to be changed
+	Items          []plan.Item // that will run, in the order of one worker
 	Tests, Workers int
 	Mode, Reason   string
-	Version        string // of pytest
+	Divisible      bool   // several workers could run them
+	Version        string // of pytest; of Python where unittest runs the tests
 }
 
 // Warning is a warning that pytest recorded while tests ran.
@@ -26,6 +34,21 @@ type Warning struct {
 	Message  string `json:"message"`
 	Path     string `json:"path"`
 	Line     int    `json:"line"`
+}
+
+// Slow is a test that has been running for long.
+type Slow struct {
+	ID      string
+	Seconds float64
+}
+
+// Observed is which files of the project were opened by code in which others.
+// Paths are absolute, but for openers that are "", the session's, or a test's
+// file relative to the root.
+type Observed struct {
+	Edges   map[string][]string `json:"edges"`
+	Opaque  []string            `json:"opaque"`  // openers that start processes: they may read anything
+	Written []string            `json:"written"` // files that were opened for writing
 }
 
 // Problem is something that went wrong beside the tests.
@@ -41,10 +64,13 @@ type Spent struct {
 // Ended ends a run.
 type Ended struct {
 	Spent
-	Status  int // pytest's exit status
-	Totals  map[pytest.Outcome]int
-	NotRun  int
-	Seconds float64
+	Status    int // pytest's exit status
+	Totals    map[pytest.Outcome]int
+	NotRun    int
+	Unchanged int      // that need not run
+	Flaky     []string // ids of tests that passed when they ran again
+	Whole     bool     // no process died: all that was opened is told
+	Seconds   float64
 }
 
 // Sink is told of a run, in order, from one goroutine.

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/dx-py/dx-py-ls/engine/plan"
 )
 
 // TestQueueGivesEachOnce takes, steals and gives back in random turns: every
@@ -13,15 +15,15 @@ import (
 // time, and a worker without items is refused only when nothing is left.
 func TestQueueGivesEachOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var items []Item
+		var items []plan.Item
 		for f := range rapid.IntRange(1, 8).Draw(t, "files") {
 			for i := range rapid.IntRange(1, 200).Draw(t, "tests") {
-				items = append(items, Item{ID: fmt.Sprintf("t%d.py::C%d::test_%d", f, i%3, i), Path: fmt.Sprintf("t%d.py", f), Group: []string{"", "", "g"}[i%3]})
+				items = append(items, plan.Item{ID: fmt.Sprintf("t%d.py::C%d::test_%d", f, i%3, i), Path: fmt.Sprintf("t%d.py", f), Group: []string{"", "", "g"}[i%3]})
 			}
 		}
 		slots := rapid.IntRange(1, 5).Draw(t, "slots")
-		dist := rapid.SampledFrom([]Dist{Load, LoadScope, LoadFile, LoadGroup}).Draw(t, "dist")
-		q := newQueue(items, slots, dist)
+		dist := rapid.SampledFrom(plan.Dists).Draw(t, "dist")
+		q := newQueue(plan.Build(plan.Input{Items: items, Workers: slots, Dist: dist}))
 		held := make([][]int, slots)
 		ran := make([]int, len(items))
 		done := 0
@@ -47,7 +49,7 @@ func TestQueueGivesEachOnce(t *testing.T) {
 			}
 			left := 0
 			for _, bs := range q.slots {
-				left += size(bs)
+				left += plan.Size(bs)
 			}
 			if left != q.left {
 				t.Fatalf("%d items are left, and %d are counted", left, q.left)
@@ -64,25 +66,17 @@ func TestQueueGivesEachOnce(t *testing.T) {
 	})
 }
 
-// TestCut keeps together what --dist says.
-func TestCut(t *testing.T) {
-	var items []Item
-	for _, id := range []string{"a.py::A::x", "a.py::B::y", "b.py::x", "a.py::A::z", "b.py::y"} {
-		items = append(items, Item{ID: id, Path: id[:4]})
+// TestPutBackStaysTogether gives back a part of a group, when its worker has
+// died in it: the rest goes to one worker.
+func TestPutBackStaysTogether(t *testing.T) {
+	items := make([]plan.Item, 3*lookahead)
+	for i := range items {
+		items[i] = plan.Item{ID: fmt.Sprint(i), Path: "a.py", Group: "g"}
 	}
-	items[0].Group, items[4].Group = "g", "g"
-	for dist, want := range map[Dist]string{
-		Load:      "[[0 1] [2] [3] [4]]",
-		LoadScope: "[[0 3] [1] [2 4]]",
-		LoadFile:  "[[0 1 3] [2 4]]",
-		LoadGroup: "[[0 4] [1] [2] [3]]",
-	} {
-		var got [][]int
-		for _, b := range cut(items, dist) {
-			got = append(got, b.items)
-		}
-		if s := fmt.Sprint(got); s != want {
-			t.Errorf("%s: %s, want %s", dist, s, want)
-		}
+	q := newQueue(plan.Build(plan.Input{Items: items, Workers: 2, Dist: plan.LoadGroup}))
+	all := q.take(0, 0)
+	q.putBack(0, all[10:])
+	if got := q.take(1, 0); !slices.Equal(got, all[10:]) || !q.empty() {
+		t.Errorf("%d of %d items, and %d are left", len(got), len(all)-10, q.left)
 	}
 }

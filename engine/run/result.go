@@ -11,8 +11,10 @@ import (
 
 // test is the state of one item in a run.
 type test struct {
-	done   bool
-	result pytest.Result
+	done     bool
+	left     bool // not in this run
+	attempts int  // that have failed
+	result   pytest.Result
 }
 
 // report is a report of pytest's as a worker sends it.
@@ -54,7 +56,7 @@ func (t *test) add(r report) {
 			name = *r.Subtest.Message
 		}
 		t.result.Subtests = append(t.result.Subtests, pytest.Subtest{Message: name, Kwargs: r.Subtest.Kwargs, Outcome: o, Text: r.Text})
-		if o != pytest.Failed {
+		if !o.Bad() {
 			return
 		}
 	}
@@ -89,7 +91,7 @@ func (d *dispatcher) hear(p *process, s Signal) {
 	}
 	switch s.Kind {
 	case wire.Passed, wire.Report, wire.End, wire.Warning:
-		d.pass(frame{s.Kind, s.Item, s.Payload})
+		d.tell(frame{s.Kind, s.Item, s.Payload})
 	}
 	switch s.Kind {
 	case wire.Passed, wire.End:
@@ -107,12 +109,16 @@ func (d *dispatcher) hear(p *process, s Signal) {
 			return
 		}
 		d.tests[s.Item].add(r)
-		if r.Outcome == "failed" && r.WasXFail == nil {
-			d.failures++
-			if d.options.MaxFail > 0 && d.failures >= d.options.MaxFail && d.options.Workers > 1 {
-				d.halt(fmt.Sprintf("stopping after %d failures", d.failures))
-			}
+		if r.outcome().Bad() && d.held == nil {
+			d.failed()
 		}
+	case wire.Observed:
+		var o Observed
+		if err := json.Unmarshal(s.Payload, &o); err != nil {
+			d.problem(fmt.Errorf("reading what a worker opened: %w", err))
+			return
+		}
+		d.emit(Event{Observed: &o})
 	case wire.Warning:
 		var w Warning
 		if err := json.Unmarshal(s.Payload, &w); err == nil {
@@ -132,19 +138,59 @@ func (d *dispatcher) end(p *process, i int, timing wire.Timing) {
 	if t.done {
 		return
 	}
-	t.done = true
 	r := &t.result
 	if r.Outcome == pytest.NotRun {
 		r.Outcome = pytest.Passed
 	}
 	it := d.items[i]
+	r.Attempt = t.attempts + 1
 	r.ID, r.Index, r.Path, r.Line, r.Worker = it.ID, i, it.Path, it.Line, p.slot
 	if r.FailLine == 0 {
 		r.FailLine = it.Line
 	}
 	r.Start, r.Duration = timing.Start, [3]float32{timing.Setup, timing.Call, timing.Teardown}
+	if d.held != nil && !d.last(i) {
+		return
+	}
+	t.done = true
 	d.totals[r.Outcome]++
 	d.emit(Event{Test: r})
+}
+
+// last tells what was held back of an item that has ended for good; else the
+// item will run again.
+func (d *dispatcher) last(i int) bool {
+	t := &d.tests[i]
+	frames := d.held[i]
+	delete(d.held, i)
+	bad := t.result.Outcome.Bad()
+	if bad && t.attempts < d.options.Retries && d.stopping == "" {
+		t.attempts++
+		r := t.result
+		d.emit(Event{Attempt: &r})
+		t.result = pytest.Result{}
+		d.again = append(d.again, i)
+		return false
+	}
+	for _, f := range frames {
+		d.pass(f)
+	}
+	switch {
+	case bad:
+		d.failed()
+	case t.attempts > 0:
+		t.result.Flaky = true
+		d.flaky = append(d.flaky, t.result.ID)
+	}
+	return true
+}
+
+// failed counts a failure.
+func (d *dispatcher) failed() {
+	d.failures++
+	if d.options.MaxFail > 0 && d.failures >= d.options.MaxFail && d.top.role == Controller {
+		d.halt(fmt.Sprintf("stopping after %d failures", d.failures))
+	}
 }
 
 // isDone takes the last thing that a worker says of itself.

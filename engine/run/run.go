@@ -7,19 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
+	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/wire"
 )
-
-// Item is a collected test.
-type Item struct {
-	ID    string
-	Path  string // relative to the root, with slashes
-	Line  int    // 1-based
-	Group string // of xdist_group, "" for none
-}
 
 // Role is what a worker process is for.
 type Role string
@@ -36,7 +30,7 @@ const (
 
 // Workers starts processes that run a session's items.
 type Workers interface {
-	Items() []Item
+	Items() []plan.Item
 	// Start makes a worker. What it says goes to the channel; the last is of
 	// kind Gone. id is unique among the workers of a run, slot says whose
 	// place among the runners it takes.
@@ -51,6 +45,9 @@ type Worker interface {
 	Stop(reason string) error // start nothing further
 	Tell(kind wire.Kind, item int, payload []byte) error
 	Signal(os.Signal) error
+	Alarm() error // the test that runs has taken too long: end it by an exception
+	// Running is the item that runs, or ran last, and since when at the latest.
+	Running() (item int, since time.Time, ok bool)
 }
 
 // Gone is the kind of a worker's last signal.
@@ -81,23 +78,38 @@ const Interrupted CancelReason = "interrupted"
 
 // Options of a run.
 type Options struct {
-	Workers int // at least 1
-	Dist    Dist
-	MaxFail int // stop behind so many failures; 0 for never
+	Workers int           // at least 1
+	Plan    *plan.Plan    // of the workers' items, for so many workers; nil for all in pytest's order
+	MaxFail int           // stop behind so many failures; 0 for never
+	Retries int           // how often a test that fails is run again, each time in a process that has run nothing of it
+	Timeout time.Duration // how long a test may take; 0 for ever
+	Abrupt  bool          // workers know no Alarm: a test that takes too long is killed with its process at once
 
 	// Terminal says that the processes share a terminal with the caller, which
 	// sends an interrupt from the keyboard to all of them.
 	Terminal bool
 
+	// Kill is closed when a cancelled run is to end at once.
+	Kill <-chan struct{}
+
 	Mode, Reason, Version string // for Started
+	Divisible             bool
 }
+
+// slow is when a test that runs is named.
+const slow = time.Minute
+
+// patience is how long a test may tear down that has taken too long, before
+// its process is killed.
+const patience = 5 * time.Second
 
 // maxDeaths is how many workers may die one after another without that a test
 // has ended: a crash in a test is that test's, this is the environment's.
 const maxDeaths = 3
 
-// grace is how long a cancelled worker may tear down before it is killed.
-const grace = time.Second
+// grace is how long a cancelled worker may tear down before it is killed; a
+// test makes it longer.
+var grace = time.Second
 
 // exit statuses of pytest's.
 const (
@@ -111,8 +123,17 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 		workers: workers, options: o, items: workers.Items(), sinks: sinks, began: time.Now(), totals: map[pytest.Outcome]int{},
 		signals: make(chan Signal, 1024), live: map[int]*process{},
 	}
+	if d.options.Plan == nil {
+		d.options.Plan = plan.Build(plan.Input{Items: d.items, Workers: o.Workers})
+	}
 	d.tests = make([]test, len(d.items))
-	d.emit(Event{Started: &Started{Items: d.items, Tests: len(d.items), Workers: max(o.Workers, 1), Mode: o.Mode, Reason: o.Reason, Version: o.Version}})
+	for _, list := range [][]int{d.options.Plan.Left, d.options.Plan.Unchanged} {
+		for _, i := range list {
+			d.tests[i].left = true
+		}
+	}
+	d.order = d.options.Plan.Order()
+	d.emit(Event{Started: &Started{Items: d.ordered(), Tests: len(d.order), Workers: max(o.Workers, 1), Mode: o.Mode, Reason: o.Reason, Version: o.Version, Divisible: o.Divisible}})
 	err := d.start()
 	if err == nil {
 		err = d.loop(ctx)
@@ -120,18 +141,21 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 	d.abandon()
 	notRun := 0
 	for i := range d.tests {
-		if !d.tests[i].done {
+		if !d.tests[i].done && !d.tests[i].left {
 			notRun++
 		}
 	}
-	d.emit(Event{Ended: &Ended{Status: d.status, Totals: d.totals, NotRun: notRun, Spent: d.spent, Seconds: time.Since(d.began).Seconds()}})
+	d.emit(Event{Ended: &Ended{
+		Status: d.status, Totals: d.totals, NotRun: notRun, Unchanged: len(d.options.Plan.Unchanged), Flaky: d.flaky, Whole: !d.lost, Spent: d.spent, Seconds: time.Since(d.began).Seconds(),
+	}})
 	return d.status, err
 }
 
 type dispatcher struct {
 	workers Workers
 	options Options
-	items   []Item
+	items   []plan.Item
+	order   []int // the items of the plan
 	tests   []test
 	sinks   []Sink
 	began   time.Time
@@ -149,6 +173,11 @@ type dispatcher struct {
 	failures int
 	stopping string  // why nothing further is started
 	said     []frame // for a solo worker that takes a dead one's place
+
+	again []int           // items that failed and are to run again
+	held  map[int][]frame // what the controller is told of an item when it has ended for good; nil without retries
+	flaky []string        // ids
+	lost  bool            // a process ended without a last word
 }
 
 // process is a worker as the loop sees it.
@@ -158,12 +187,30 @@ type process struct {
 	role     Role
 	items    []int // handed over and not ended, in order
 	finished bool  // told that no more items will come
+	watched  watched
+}
+
+// watched is what is known of the item that a worker runs.
+type watched struct {
+	item           int
+	since          time.Time
+	alarmed, named bool
+	killed         bool
 }
 
 type frame struct {
 	kind    wire.Kind
 	item    int
 	payload []byte
+}
+
+// ordered are the items that will run, in their order.
+func (d *dispatcher) ordered() []plan.Item {
+	out := make([]plan.Item, len(d.order))
+	for k, i := range d.order {
+		out[k] = d.items[i]
+	}
+	return out
 }
 
 func (d *dispatcher) emit(e Event) {
@@ -174,17 +221,27 @@ func (d *dispatcher) emit(e Event) {
 
 // start makes the first processes.
 func (d *dispatcher) start() error {
-	if d.options.Workers <= 1 {
+	if d.options.Workers <= 1 && d.options.Retries == 0 {
 		return d.startSolo()
+	}
+	if d.options.Retries > 0 {
+		d.held = map[int][]frame{}
 	}
 	top, err := d.launch(Controller, 0)
 	if err != nil {
 		return err
 	}
 	d.top = top
-	n := min(d.options.Workers, max(len(d.items), 1))
-	d.queue = newQueue(d.items, n, d.options.Dist)
-	for slot := range n {
+	d.queue = newQueue(d.options.Plan)
+	for slot := range len(d.queue.slots) {
+		// never more workers than there is work for; one even for none
+		idle := slot >= len(d.order)
+		if d.queue.fixed {
+			idle = !d.queue.more(slot)
+		}
+		if idle && (d.running > 0 || slot+1 < len(d.queue.slots)) {
+			continue
+		}
 		if err := d.startRunner(slot); err != nil {
 			return err
 		}
@@ -236,16 +293,16 @@ func (d *dispatcher) startRunner(slot int) error {
 // pending returns the items without a result, as pairs of first and count.
 func (d *dispatcher) pending() []uint32 {
 	var left []int
-	for i := range d.tests {
+	for _, i := range d.order {
 		if !d.tests[i].done {
 			left = append(left, i)
 		}
 	}
-	return pairs(left)
+	return Pairs(left)
 }
 
-// pairs writes places as first and count.
-func pairs(items []int) []uint32 {
+// Pairs writes places as first and count.
+func Pairs(items []int) []uint32 {
 	var out []uint32
 	for k := 0; k < len(items); {
 		n := 1
@@ -267,9 +324,9 @@ func (d *dispatcher) feed(p *process) {
 	if d.stopping == "" {
 		if more := d.queue.take(p.slot, len(p.items)); len(more) > 0 {
 			p.items = append(p.items, more...)
-			_ = p.Run(pairs(more))
+			_ = p.Run(Pairs(more))
 		}
-		if !d.queue.empty() {
+		if d.queue.more(p.slot) {
 			return
 		}
 	}
@@ -300,6 +357,9 @@ func (d *dispatcher) feedAll() {
 func (d *dispatcher) loop(ctx context.Context) error {
 	cancel := ctx.Done()
 	var killAt <-chan time.Time
+	look := time.NewTicker(d.interval())
+	defer look.Stop()
+	var killNow <-chan struct{}
 	for d.top != nil && d.live[d.top.id] == d.top {
 		select {
 		case <-cancel:
@@ -311,14 +371,15 @@ func (d *dispatcher) loop(ctx context.Context) error {
 					_ = p.Signal(os.Interrupt)
 				}
 			}
-			killAt = time.After(grace)
+			killAt, killNow = time.After(grace), d.options.Kill
+		case now := <-look.C:
+			d.look(now)
 		case <-killAt:
 			killAt = nil
-			for _, p := range d.live {
-				if p.role != Controller {
-					_ = p.Signal(os.Kill)
-				}
-			}
+			d.killAll()
+		case <-killNow:
+			killNow = nil
+			d.killAll()
 		case s := <-d.signals:
 			if err := d.signal(ctx, s); err != nil {
 				d.status = exitInternal
@@ -327,6 +388,52 @@ func (d *dispatcher) loop(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// interval is how often the running tests are looked at.
+func (d *dispatcher) interval() time.Duration {
+	if d.options.Timeout > 0 {
+		return min(max(d.options.Timeout/20, 10*time.Millisecond), time.Second)
+	}
+	return slow / 10
+}
+
+// look names tests that run for long and ends those that have taken too long.
+func (d *dispatcher) look(now time.Time) {
+	for _, p := range d.live {
+		if p.role == Controller {
+			continue
+		}
+		i, since, ok := p.Running()
+		w := &p.watched
+		if !ok || i >= len(d.tests) || d.tests[i].done || w.killed {
+			continue
+		}
+		if i != w.item || w.since.IsZero() {
+			*w = watched{item: i, since: since}
+		}
+		took, limit := now.Sub(w.since), d.options.Timeout
+		switch {
+		case limit > 0 && (took > limit+patience || d.options.Abrupt && took > limit):
+			w.killed = true
+			_ = p.Signal(os.Kill)
+		case limit > 0 && took > limit && !w.alarmed:
+			w.alarmed = true
+			_ = p.Alarm()
+		case took > slow && !w.named:
+			w.named = true
+			d.emit(Event{Slow: &Slow{ID: d.items[i].ID, Seconds: took.Seconds()}})
+		}
+	}
+}
+
+// killAll ends those that run tests; the controller has to report.
+func (d *dispatcher) killAll() {
+	for _, p := range d.live {
+		if p.role != Controller {
+			_ = p.Signal(os.Kill)
+		}
+	}
 }
 
 // signal takes what one process says.
@@ -345,7 +452,7 @@ func (d *dispatcher) signal(ctx context.Context, s Signal) error {
 				// shouldstop. With one process that ends all.
 				d.halt("interrupted")
 			}
-			d.runnerEnded()
+			return d.runnerEnded()
 		}
 		return nil
 	case Gone:
@@ -365,7 +472,9 @@ func (d *dispatcher) signal(ctx context.Context, s Signal) error {
 // gone takes the end of a process.
 func (d *dispatcher) gone(ctx context.Context, p *process, s Signal) error {
 	delete(d.live, p.id)
-	crashed := d.died(p, s)
+	d.lost = true
+	// one that we have killed was cancelled
+	crashed := (ctx.Err() == nil || s.Killed != "SIGKILL") && d.died(p, s)
 	switch {
 	case p.role == Controller:
 		return fmt.Errorf("the process that reports ended: %s", s.how())
@@ -390,34 +499,63 @@ func (d *dispatcher) gone(ctx context.Context, p *process, s Signal) error {
 		return err
 	}
 	if p.role == Runner {
-		d.runnerEnded()
+		return d.runnerEnded()
 	}
 	return nil
 }
 
-// runnerEnded lets the controller end when no runner is left.
-func (d *dispatcher) runnerEnded() {
-	if d.running--; d.running == 0 && d.top != nil {
-		if d.stopping != "" {
-			_ = d.top.Stop(d.stopping)
-		}
-		_ = d.top.Finish()
+// runnerEnded lets the controller end when no runner is left, and nothing is
+// to run again.
+func (d *dispatcher) runnerEnded() error {
+	if d.running--; d.running > 0 || d.top == nil {
+		return nil
 	}
+	if len(d.again) > 0 && d.stopping == "" {
+		slices.Sort(d.again)
+		d.queue = newQueue(&plan.Plan{Slots: [][]plan.Batch{{{Items: d.again}}}})
+		d.again = nil
+		err := d.startRunner(0)
+		if d.queue.empty() {
+			d.feedAll()
+		}
+		return err
+	}
+	if d.stopping != "" {
+		_ = d.top.Stop(d.stopping)
+	}
+	_ = d.top.Finish()
+	return nil
 }
 
 // died ends the test that a worker was running when its process ended, and
 // reports whether there was one.
 func (d *dispatcher) died(p *process, s Signal) bool {
-	if s.Item < 0 || s.Item >= len(d.tests) || d.tests[s.Item].done {
+	if s.Item < 0 || s.Item >= len(d.tests) || d.tests[s.Item].done || d.held != nil && !slices.Contains(p.items, s.Item) {
 		d.deaths++
 		return false
 	}
 	d.deaths = 0 // it ended a test
 	c := crash{When: pytest.Phase(min(s.Phase, int(pytest.Teardown))).String(), Message: s.how(), Stdout: s.Stdout, Stderr: s.Stderr}
+	if p.watched.killed {
+		c.Message = fmt.Sprintf("the test took more than %v and did not end within %v more: %s", d.options.Timeout, patience, c.Message)
+		if d.options.Abrupt {
+			c.Message = fmt.Sprintf("the test took more than %v: %s", d.options.Timeout, s.how())
+		}
+	}
 	d.tests[s.Item].add(c.report())
-	d.pass(frame{wire.Crash, s.Item, c.payload()})
+	d.tell(frame{wire.Crash, s.Item, c.payload()})
 	d.end(p, s.Item, wire.Timing{Setup: -1, Call: -1, Teardown: -1})
 	return true
+}
+
+// tell tells of an item that may have to run again, once it is known that it
+// will not.
+func (d *dispatcher) tell(f frame) {
+	if d.held != nil {
+		d.held[f.item] = append(d.held[f.item], f)
+		return
+	}
+	d.pass(f)
 }
 
 // pass tells the process that reports, or one that may have to.

@@ -5,42 +5,47 @@ package verify
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/run"
-	"github.com/dx-py/dx-py-ls/pyworkers"
 )
 
 // Answer is what one run said.
 type Answer struct {
 	Name     string
 	Status   int
-	Outcomes map[string]pytest.Outcome
+	Tests    map[string]Test
 	Order    []string // the ids as they ended
+	Warnings []string // recorded while tests ran, sorted
 	Seconds  float64
 	Note     string // why it ran otherwise than asked for
 }
 
+// Test is what became of one test.
+type Test struct {
+	Outcome pytest.Outcome
+	Phase   pytest.Phase // that decided the outcome
+	Text    string       // what is printed of it: the failure and captured output, without times and addresses
+}
+
 // Difference is how an answer differs from plain pytest's.
 type Difference struct {
-	Missing, Extra, Outcomes []string // ids; of outcomes with both
-	Order                    bool     // of tests that both ran; never set with several workers
-	Status                   bool
+	Missing, Extra []string // ids
+	Outcomes       []string // ids with both outcomes
+	Phases, Texts  []string // ids
+	Warnings       int
+	Order          bool // of tests that both ran; never set with several workers
+	Status         bool
 }
 
 // Count is the number of differences.
 func (d *Difference) Count() int {
-	n := len(d.Missing) + len(d.Extra) + len(d.Outcomes)
+	n := len(d.Missing) + len(d.Extra) + len(d.Outcomes) + len(d.Phases) + len(d.Texts) + d.Warnings
 	if d.Order {
 		n++
 	}
@@ -50,14 +55,17 @@ func (d *Difference) Count() int {
 	return n
 }
 
-// Step tells that a run begins.
-type Step func(name string)
+// Step tells that a run begins, and how many seconds the rest may take; 0 when
+// that is not known.
+type Step func(name string, seconds float64)
 
 // Report is what verify found.
 type Report struct {
 	Plain    Answer
-	Flaky    []string // ids whose outcome differs between two plain runs
-	Answers  []Answer // cold, warm, several workers
+	Flaky    []string        // ids whose outcome differs between two plain runs
+	shaky    map[string]bool // ids whose text does
+	warnings bool            // are the same in two plain runs
+	Answers  []Answer        // cold, warm, several workers
 	Differ   []Difference
 	Parallel bool // the last answer is of several workers, and the same
 }
@@ -78,31 +86,22 @@ func Verify(ctx context.Context, r engine.Request, workers int, step Step) (*Rep
 	}
 	rep := &Report{}
 	var err error
-	step("pytest")
+	r.Texts = true
+	step("pytest", 0)
 	if rep.Plain, err = plain(ctx, r); err != nil {
 		return nil, err
 	}
-	step("pytest again")
+	step("pytest again", 4*rep.Plain.Seconds)
 	again, err := plain(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	for id, o := range rep.Plain.Outcomes {
-		if other, both := again.Outcomes[id]; !both || other != o {
-			rep.Flaky = append(rep.Flaky, id)
-		}
-	}
-	for id := range again.Outcomes {
-		if _, both := rep.Plain.Outcomes[id]; !both {
-			rep.Flaky = append(rep.Flaky, id)
-		}
-	}
-	slices.Sort(rep.Flaky)
+	rep.judge(again)
 
 	e := &engine.Engine{}
 	defer e.Close()
 	ours := func(name string, on *engine.Engine, workers int) error {
-		step(name)
+		step(name, 0)
 		r.Workers = workers
 		a, err := answer(ctx, on, r)
 		if err != nil {
@@ -132,35 +131,95 @@ func Verify(ctx context.Context, r engine.Request, workers int, step Step) (*Rep
 	return rep, nil
 }
 
+// judge finds what differs between two runs of pytest's own.
+func (r *Report) judge(again Answer) {
+	r.shaky = map[string]bool{}
+	for id, t := range r.Plain.Tests {
+		other, both := again.Tests[id]
+		if !both || other.Outcome != t.Outcome {
+			r.Flaky = append(r.Flaky, id)
+		} else if other.Text != t.Text {
+			r.shaky[id] = true
+		}
+	}
+	for id := range again.Tests {
+		if _, both := r.Plain.Tests[id]; !both {
+			r.Flaky = append(r.Flaky, id)
+		}
+	}
+	slices.Sort(r.Flaky)
+	r.warnings = slices.Equal(r.Plain.Warnings, again.Warnings)
+}
+
 // compare finds the differences of an answer that are not flaky.
 func (r *Report) compare(a Answer, ordered bool) (d Difference) {
 	flaky := map[string]bool{}
 	for _, id := range r.Flaky {
 		flaky[id] = true
 	}
-	for id, want := range r.Plain.Outcomes {
-		got, both := a.Outcomes[id]
+	for id, want := range r.Plain.Tests {
+		got, both := a.Tests[id]
 		switch {
 		case flaky[id]:
 		case !both:
 			d.Missing = append(d.Missing, id)
-		case got != want:
-			d.Outcomes = append(d.Outcomes, fmt.Sprintf("%s: pytest %s, here %s", id, want, got))
+		case got.Outcome != want.Outcome:
+			d.Outcomes = append(d.Outcomes, fmt.Sprintf("%s: pytest %s, here %s", id, want.Outcome, got.Outcome))
+		case got.Phase != want.Phase && got.Outcome != pytest.Passed:
+			d.Phases = append(d.Phases, fmt.Sprintf("%s: pytest %s, here %s", id, want.Phase, got.Phase))
+		case got.Text != want.Text && !r.shaky[id]:
+			d.Texts = append(d.Texts, id)
 		}
 	}
-	for id := range a.Outcomes {
-		if _, both := r.Plain.Outcomes[id]; !both && !flaky[id] {
+	for id := range a.Tests {
+		if _, both := r.Plain.Tests[id]; !both && !flaky[id] {
 			d.Extra = append(d.Extra, id)
 		}
 	}
-	for _, list := range []*[]string{&d.Missing, &d.Extra, &d.Outcomes} {
+	for _, list := range []*[]string{&d.Missing, &d.Extra, &d.Outcomes, &d.Phases, &d.Texts} {
 		slices.Sort(*list)
 	}
 	if ordered && len(d.Missing)+len(d.Extra)+len(r.Flaky) == 0 {
 		d.Order = !slices.Equal(r.Plain.Order, a.Order)
 	}
+	if ordered && r.warnings && len(r.Flaky) == 0 {
+		d.Warnings = unlike(r.Plain.Warnings, a.Warnings)
+	}
 	d.Status = len(r.Flaky) == 0 && a.Status != r.Plain.Status
 	return d
+}
+
+// unlike counts what only one of two sorted lists has.
+func unlike(a, b []string) (n int) {
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0] == b[0]:
+			a, b = a[1:], b[1:]
+		case a[0] < b[0]:
+			a, n = a[1:], n+1
+		default:
+			b, n = b[1:], n+1
+		}
+	}
+	return n + len(a) + len(b)
+}
+
+// variable is what differs from run to run of the same: addresses, counted
+// folders, times.
+var variable = []struct {
+	what *regexp.Regexp
+	by   string
+}{
+	{regexp.MustCompile(`0x[0-9a-f]{6,}`), "0xADDRESS"},
+	{regexp.MustCompile(`pytest-of-[^/]+/pytest-\d+`), "pytest-N"},
+	{regexp.MustCompile(`\d+\.\d+(e-\d+)? ?(s|ms|seconds)\b`), "Ns"},
+}
+
+func steady(text string) string {
+	for _, v := range variable {
+		text = v.what.ReplaceAllString(text, v.by)
+	}
+	return text
 }
 
 // collector is the sink of our runs.
@@ -170,93 +229,27 @@ func (c *collector) Event(e run.Event) {
 	switch {
 	case e.Started != nil:
 		c.a.Note = e.Started.Reason
+	case e.Warning != nil:
+		c.a.Warnings = append(c.a.Warnings, fmt.Sprintf("%s: %s: %s", e.Warning.ID, e.Warning.Category, e.Warning.Message))
 	case e.Test != nil:
-		c.a.Outcomes[e.Test.ID] = e.Test.Outcome
+		t := Test{Outcome: e.Test.Outcome, Phase: e.Test.Phase}
+		if t.Outcome.Bad() {
+			t.Text = e.Test.Text
+			for _, s := range e.Test.Sections {
+				t.Text += "\n--- " + s.Title + "\n" + s.Text
+			}
+			t.Text = steady(t.Text)
+		}
+		c.a.Tests[e.Test.ID] = t
 		c.a.Order = append(c.a.Order, e.Test.ID)
 	}
 }
 
 func answer(ctx context.Context, e *engine.Engine, r engine.Request) (Answer, error) {
-	c := &collector{Answer{Outcomes: map[string]pytest.Outcome{}}}
+	c := &collector{Answer{Tests: map[string]Test{}}}
 	began := time.Now()
 	status, err := e.Run(ctx, r, c)
 	c.a.Status, c.a.Seconds = status, time.Since(began).Seconds()
+	slices.Sort(c.a.Warnings)
 	return c.a, err
-}
-
-// plain runs the user's pytest, as its console script does, with a plugin that
-// writes what became of each test.
-func plain(ctx context.Context, r engine.Request) (a Answer, err error) {
-	a = Answer{Name: "pytest", Outcomes: map[string]pytest.Outcome{}}
-	dir, err := os.MkdirTemp("", "dx-verify-")
-	if err != nil {
-		return a, err
-	}
-	defer os.RemoveAll(dir)
-	if err := os.WriteFile(filepath.Join(dir, "dx_plain.py"), []byte(pyworkers.Plain), 0o600); err != nil {
-		return a, err
-	}
-	out := filepath.Join(dir, "out.json")
-	bin := filepath.Dir(r.Env.Python)
-	const program = "import sys; b = sys.argv.pop(1); sys.path[0] = b; sys.argv[0] = b + '/pytest'; import pytest; sys.exit(pytest.main())"
-	cmd := exec.CommandContext(ctx, r.Env.Python, append([]string{"-c", program, bin, "-p", "dx_plain"}, r.PytestArgs()...)...)
-	cmd.Dir = r.Dir
-	path := dir
-	for _, kv := range r.Vars {
-		if v, ok := strings.CutPrefix(kv, "PYTHONPATH="); ok {
-			path += string(os.PathListSeparator) + v
-			cmd.Env = append(cmd.Env, "DX_PLAIN_PYTHONPATH="+v)
-			continue
-		}
-		cmd.Env = append(cmd.Env, kv)
-	}
-	cmd.Env = append(cmd.Env, "PYTHONPATH="+path, "DX_PLAIN_OUT="+out)
-	began := time.Now()
-	text, err := cmd.CombinedOutput()
-	a.Seconds = time.Since(began).Seconds()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		return a, fmt.Errorf("running pytest: %w", err)
-	}
-	a.Status = cmd.ProcessState.ExitCode()
-	b, err := os.ReadFile(out)
-	if err != nil {
-		return a, fmt.Errorf("pytest ended with exit status %d and left no results:\n%s", a.Status, lastLines(text, 15))
-	}
-	var rows [][5]any
-	if err := json.Unmarshal(b, &rows); err != nil {
-		return a, fmt.Errorf("reading pytest's results: %w", err)
-	}
-	for _, row := range rows {
-		a.add(row)
-	}
-	return a, nil
-}
-
-// add folds one report, [id, when, outcome, has wasxfail, is a subtest's], into
-// the outcome of its test, as a run of ours does.
-func (a *Answer) add(row [5]any) {
-	id, _ := row[0].(string)
-	when, _ := row[1].(string)
-	outcome, _ := row[2].(string)
-	wasxfail, _ := row[3].(bool)
-	subtest, _ := row[4].(bool)
-	old, seen := a.Outcomes[id]
-	if outcome == "rerun" {
-		delete(a.Outcomes, id)
-		return
-	}
-	o := pytest.OutcomeOf(when, outcome, wasxfail)
-	if subtest && o != pytest.Failed {
-		return
-	}
-	if !seen && !slices.Contains(a.Order[max(0, len(a.Order)-1):], id) {
-		a.Order = append(a.Order, id)
-	}
-	a.Outcomes[id] = max(old, o)
-}
-
-func lastLines(b []byte, n int) string {
-	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

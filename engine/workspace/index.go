@@ -41,15 +41,22 @@ const maxIndex = 256 << 20
 func openIndex(dir, root string, verify bool) *index {
 	x := &index{root: root, verify: verify, used: map[string]bool{}}
 	if dir != "" {
-		x.store = store.Open(filepath.Join(dir, stateName(root)), "index", indexVersion)
+		x.store = store.Open(StateFolder(dir, root), "index", indexVersion)
 	}
 	return x
 }
 
-// stateName names the folder of a root: what is inside holds no absolute path.
-func stateName(root string) string {
+// StateFolder is the folder of a root in the state folder. Its name is a
+// digest of the root's: what is inside holds no absolute path.
+func StateFolder(dir, root string) string {
 	d := file.DigestOf([]byte(root))
-	return hex.EncodeToString(d[:10])
+	return filepath.Join(dir, hex.EncodeToString(d[:10]))
+}
+
+// IsState reports whether a name in a state folder is one of a root's folder.
+func IsState(name string) bool {
+	b, err := hex.DecodeString(name)
+	return err == nil && len(b) == 10
 }
 
 // key is a path relative to the root.

@@ -147,7 +147,7 @@ type problemRecord struct {
 // recall returns the Suite of these inputs when nothing it was made from has
 // changed.
 func recall(dir, root, key string) *discover.Suite {
-	f := store.Open(filepath.Join(dir, stateName(root)), "suite-"+key, rememberedVersion)
+	f := store.Open(StateFolder(dir, root), "suite-"+key, rememberedVersion)
 	defer f.Close()
 	r, ok := f.Get(key)
 	if !ok {
@@ -327,7 +327,7 @@ func (f *files) remember(dir, root, key string, s *discover.Suite) {
 	r := store.Record{Key: key, Data: append(bytesOf(head)[:len(bytesOf(head)):len(bytesOf(head))], body...)}
 	sum := blake3.Sum256(body)
 	copy(r.Meta[:], sum[:])
-	folder := filepath.Join(dir, stateName(root))
+	folder := StateFolder(dir, root)
 	st := store.Open(folder, "suite-"+key, rememberedVersion)
 	defer st.Close()
 	if st.Save([]store.Record{r}, func(string) bool { return false }) == nil {

@@ -4,13 +4,17 @@
 package workspace
 
 import (
+	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/graph"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 )
@@ -75,7 +79,11 @@ func (w *Workspace) Apply(u Update) *Snapshot {
 		w.conf, w.disk = &configured{}, nil
 	}
 	if changed {
-		w.current = &Snapshot{settings: w.settings, overlays: w.overlays, cache: w.cache, conf: w.conf}
+		next := &Snapshot{settings: w.settings, overlays: w.overlays, cache: w.cache, conf: w.conf}
+		if !u.Disk && u.Settings == nil {
+			next.follow(w.current, u.Files)
+		}
+		w.current = next
 	}
 	return w.current
 }
@@ -118,12 +126,23 @@ type Snapshot struct {
 	stats Stats
 	views sync.Map // path -> *viewOnce
 	key   string   // under which the Suite is remembered
+
+	graphing  sync.Once
+	graph     atomic.Pointer[graph.Graph]
+	graphErr  error
+	graphRead atomic.Int64
+	base      *graph.Graph        // of an earlier Snapshot, nil for none
+	since     []file.Change       // what changed since then
+	listed    map[string]*listing // the folders that the Suite was made from
+	lookNs    int64               // when they were listed
 }
 
 // Stats says what a Snapshot cost.
 type Stats struct {
 	Read    int64 // source files read from disk
 	Indexed int64 // modules taken from the index
+	// GraphRead is Read for the Graph, 0 before it was asked for.
+	GraphRead int64
 	// Recalled says that nothing had changed and the Suite is the remembered
 	// one.
 	Recalled bool
@@ -157,7 +176,9 @@ func (s *Snapshot) Configure() (*config.Config, *pyenv.Env, error) { return s.co
 // Stats returns what computing the Suite cost.
 func (s *Snapshot) Stats() Stats {
 	s.once.Do(s.compute)
-	return s.stats
+	st := s.stats
+	st.GraphRead = s.graphRead.Load()
+	return st
 }
 
 // configured is the configuration and environment of the Snapshots between two
@@ -187,7 +208,13 @@ func (st *Settings) configure() (*config.Config, *pyenv.Env, error) {
 	if err == nil {
 		root = cfg.Root
 	}
-	env, envErr := pyenv.Find(pyenv.Input{Python: st.Python, Root: root, Env: st.Env})
+	python := st.Python
+	if python == "" && err == nil && cfg.Tool.Python != "" {
+		if python = cfg.Tool.Python; strings.ContainsRune(python, filepath.Separator) {
+			python = file.Abs(root, python)
+		}
+	}
+	env, envErr := pyenv.Find(pyenv.Input{Python: python, Root: root, Env: st.Env})
 	if envErr != nil {
 		return nil, nil, envErr
 	}
@@ -195,7 +222,7 @@ func (st *Settings) configure() (*config.Config, *pyenv.Env, error) {
 		cfg, err = config.Load(in, env.Pytest)
 	}
 	if err == nil {
-		err = discover.Check(cfg)
+		err = discover.Check(cfg, env)
 	}
 	return cfg, env, err
 }
@@ -211,6 +238,7 @@ func (s *Snapshot) compute() {
 	if st.StateDir != "" && !st.Verify && len(s.overlays) == 0 {
 		key = suiteKey(cfg, env)
 		if s.suite = recall(st.StateDir, cfg.Root, key); s.suite != nil {
+			s.suite = s.learnt(s.suite)
 			s.stats = Stats{Recalled: true, Total: time.Since(began)}
 			return
 		}
@@ -218,6 +246,9 @@ func (s *Snapshot) compute() {
 	s.key = key
 	if !s.discover(st.StateDir, began) {
 		s.discover("", began) // the mapped index went away under our feet
+	}
+	if s.err == nil {
+		s.suite = s.learnt(s.suite)
 	}
 	s.stats.Total = time.Since(began)
 }
@@ -245,6 +276,7 @@ func (s *Snapshot) discover(stateDir string, began time.Time) (ok bool) {
 			}()
 			ix.save()
 			saving.Wait()
+			s.listed, s.lookNs = fs.dirs, fs.lookNs
 		}
 	}()
 	return !ix.broken.Load()

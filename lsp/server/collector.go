@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/run"
 	"github.com/dx-py/dx-py-ls/lsp/testproto"
@@ -26,7 +27,7 @@ type collector struct {
 	began  time.Time
 
 	before  map[string]file.Digest // of the files that were asked for, before pytest began
-	items   []run.Item
+	items   []plan.Item
 	sources map[string]*source
 	settled sync.WaitGroup
 	bad     []string // files in which a test failed
@@ -159,7 +160,7 @@ func (c *collector) test(t *pytest.Result) {
 	for _, sub := range t.Subtests {
 		a.state(testproto.Change{Ref: testproto.Ref{Root: ref.Root, ID: ref.ID + " " + subtestLabel(sub)}, State: stateOf(sub.Outcome), Messages: textMessages(sub.Text)})
 	}
-	c.next(t.Index + 1)
+	c.next(c.done)
 }
 
 // ended has a text end with a line end.

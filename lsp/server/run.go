@@ -245,7 +245,7 @@ func (s *server) runPart(r *testRun, p *part) error {
 	sink := &collector{server: s, run: r, part: p, root: rootFor(cfg, args, vars), home: cfg.Root, began: time.Now()}
 	sink.before = sink.digests()
 	status, err := p.folder.engine.Run(r.ctx, engine.Request{
-		Env: env, Dir: cfg.Dir, Vars: variables(vars), Args: args, State: s.opts.StateDir, Texts: true, Refused: sink.refused,
+		Env: env, Dir: cfg.Dir, Root: sink.root, Vars: variables(vars), Args: args, State: s.opts.StateDir, Texts: true, Refused: sink.refused,
 	}, sink)
 	sink.settled.Wait()
 	if status > r.status {

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
-	"github.com/dx-py/dx-py-ls/engine/run"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 	"github.com/dx-py/dx-py-ls/lsp/testproto"
 )
@@ -338,7 +338,7 @@ func bodyOf(l *lines, it *pytest.Item) file.Digest {
 
 // learn notes the cases that a run has shown of functions whose cases are not
 // known statically, and returns those that are new.
-func (s *server) learn(root string, items []run.Item) (shown []testproto.TestItem) {
+func (s *server) learn(root string, items []plan.Item) (shown []testproto.TestItem) {
 	byFile := map[string]map[string][]string{}
 	for i := range items {
 		bare := pytest.Bare(items[i].ID)

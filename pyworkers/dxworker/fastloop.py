@@ -192,8 +192,7 @@ class FastLoop:
             if not x.impls.phase[k] or self.collectors is None or self.registry.changed:
                 self.capture.suspend()
                 self.logs.detach()
-                hook = getattr(item.ihook, RUNTEST[k])
-                hook(item=item, nextitem=following) if k == 2 else hook(item=item)
+                self.by_hooks(item, k, following)
             else:
                 self.logs.begin(item, when)
                 self.capture.begin()
@@ -215,6 +214,10 @@ class FastLoop:
             return self.report(item, when, failure, start, took)
         finally:
             failure = None
+
+    def by_hooks(self, item, k, following):
+        hook = getattr(item.ihook, RUNTEST[k])
+        hook(item=item, nextitem=following) if k == 2 else hook(item=item)
 
     def quiet(self, item, x, k):
         """Whether a phase that raised nothing is simply passed."""

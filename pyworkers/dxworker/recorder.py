@@ -2,12 +2,12 @@
 import os
 import sys
 
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+from .observer import STDLIB, WRITING, Observer
+
 CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 CARED_FOR = ("capture.py", "cacheprovider.py", "rewrite.py", "faulthandler.py")
 LOOKED_FOR = ("conftest.py", "__init__.py", "pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini",
               "setup.cfg", "setup.py")
-STDLIB = (os.path.join(os.path.dirname(os.__file__), ""), "<frozen")
 # Effects that a fork shares with its siblings, by the audit event that tells of them. sessionfinish and unconfigure, which
 # may undo them, run in every fork.
 SHARED = {
@@ -20,14 +20,18 @@ SHARED = {
 
 
 class Recorder:
-    """An audit hook, which cannot be taken away again: it is asleep in the workers."""
+    """An audit hook, which cannot be taken away again. Until all is collected it records what concerns the stage, and who
+    opens what; in the workers only the latter."""
 
     def __init__(self):
-        self.active, self.read, self.shared = True, set(), ""
+        self.observer, self.observing = Observer(), False
+        self.active, self.read, self.listed, self.shared = True, set(), set(), ""
         self.descriptors = self._descriptors()
         sys.addaudithook(self._hook)
 
     def _hook(self, event, args):
+        if self.observing:
+            self.observer.event(event, args)
         if not self.active:
             return
         if event == "open":
@@ -43,7 +47,10 @@ class Recorder:
         elif event in ("os.listdir", "os.scandir"):
             path = args[0]
             if not isinstance(path, int):
-                self.read.add(os.path.abspath(os.fsdecode(path) if path is not None else "."))
+                path = os.path.abspath(os.fsdecode(path) if path is not None else ".")
+                self.read.add(path)
+                if not self._by_pytest():
+                    self.listed.add(path)
         elif event in SHARED:
             path = args[0] if args and isinstance(args[0], (str, bytes)) else b""
             if not any(part in CACHES for part in os.fsdecode(path).split(os.sep)):
@@ -107,9 +114,39 @@ class Recorder:
             for fd, what in self._descriptors().items():
                 if fd not in self.descriptors and what.startswith(("socket:", "pipe:", "anon_inode:")):
                     shared = "a socket, pipe or queue is open"
-        return {"files": keep, "shared": shared}
+        self.observing = False
+        return {"files": keep, "listed": list(self.listed), "shared": shared, "observed": self.observer.take()}
+
+    def observe(self, root):
+        """From here on the project's folder is known."""
+        self.observer.begin(root)
+        self.observing = True
+
+    @staticmethod
+    def _by_pytest():
+        """Whether pytest itself lists a folder, or the import system: what matters to them is told otherwise."""
+        frame = sys._getframe(2)
+        while frame is not None and frame.f_code.co_filename.startswith(STDLIB) and "site-packages" not in frame.f_code.co_filename:
+            frame = frame.f_back
+        return frame is None or os.path.join("_pytest", "") in frame.f_code.co_filename
 
     @staticmethod
     def _reads_cache(config):
         option = config.option
         return any(getattr(option, name, False) for name in ("lf", "failedfirst", "newfirst", "stepwise"))
+
+
+# Libraries that start threads when they are imported and forget them in a fork: OpenBLAS of numpy, by its own handlers.
+FORKABLE_THREADS = ("numpy",)
+
+
+def threads():
+    """Why this process must not be forked, "" when it can be: other threads would not be in the fork, and what they hold would
+    stay held."""
+    import threading
+    running = [t.name for t in threading.enumerate() if t is not threading.current_thread()]
+    if running:
+        return "threads run: " + ", ".join(running[:3])
+    if len(os.listdir("/proc/self/task")) > 1 and not any(name in sys.modules for name in FORKABLE_THREADS):
+        return "threads of a library run"
+    return ""

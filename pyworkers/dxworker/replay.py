@@ -12,16 +12,16 @@ REPLAYED = (wire.PASSED, wire.REPORT, wire.END, wire.WARNING, wire.CRASH)
 
 
 class Replay:
-    def __init__(self, session, plugin, reporter, again):
-        """again: what is told is on the screen already, for this worker takes the place of one that died."""
-        self.session, self.config, self.plugin, self.reporter = session, session.config, plugin, reporter
+    def __init__(self, session, items, plugin, reporter, again):
+        """items: by their places. again: what is told is on the screen already, for this worker takes the place of one that died."""
+        self.items, self.config, self.plugin, self.reporter = items, session.config, plugin, reporter
         self.again = again
         self.reports = {}
         self.muted, self.crashed = None, None
 
     def frame(self, kind, index, data):
         """Takes one frame. An item's reports are told when it has ended, in pytest's order."""
-        item = self.session.items[index]
+        item = self.items[index]
         if kind == wire.REPORT:
             self.reports.setdefault(index, []).append(json.loads(data.decode()))
             return

@@ -18,8 +18,8 @@ class Reporter:
     def __init__(self, config, ring, text, runner, out):
         """runner: another process tells pytest's terminal and cache. text: reports carry what pytest prints of them. out: a
         descriptor of what pytest's terminal reporter writes to; None when nobody reads it."""
-        self.config, self.ring, self.text = config, ring, text
-        self.item, self.index, self.special = None, 0, False
+        self.config, self.ring, self.text, self.observer = config, ring, text, None
+        self.item, self.index, self.special, self.began = None, 0, False, 0.0
         self.start, self.took = 0.0, [-1.0, -1.0, -1.0]
         self.terminal = Terminal(config, out)
         if runner:
@@ -29,9 +29,12 @@ class Reporter:
 
     def begin(self, index, item):
         self.item, self.index, self.special = item, index, False
+        if self.observer is not None:
+            self.observer.test = item.location[0]
         self.start = 0.0
         self.took = [-1.0, -1.0, -1.0]
-        self.ring.checkpoint(index, 1, time.time())
+        self.began = now = time.time()
+        self.ring.checkpoint(index, 1, now)
 
     def started(self, item):
         self.terminal.started(item)

@@ -6,11 +6,14 @@ import sys
 import time
 
 from . import wire
+from .alarm import Alarm
 from .around import Unsupported, own_capture_files
 from .fastloop import FastLoop
+from .recorder import threads
 from .replay import REPLAYED, Replay
 from .reporter import Reporter, dump
 from .ring import Ring, high
+from .stage import renew
 
 _pair = struct.Struct("<II")
 
@@ -20,6 +23,7 @@ class Run:
 
     def __init__(self, session, plugin):
         self.session, self.plugin = session, plugin
+        self.items = list(session.items)  # by their places
         self.loop, self.reason = None, None
         self.ran, self.spent = 0, (0.0, 0.0)
         try:
@@ -31,11 +35,20 @@ class Run:
         """What the engine is told of L1."""
         config = self.session.config
         rows = []
-        for item in self.session.items:
+        for item in self.items:
             path, line, _ = item.location
             rows.append((item.nodeid, path, (line or 0) + 1, group(item)))
         return {"items": rows, "mode": "fast" if self.loop else "compatible", "reason": self.reason,
+                "hooks": self.foreign_hooks(), "whole": whole(self.session),
                 "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.loop), "threads": threads()}
+
+    def foreign_hooks(self):
+        """Who beside pytest implements hooks of the loop: {hook: modules}."""
+        found = {}
+        for impls in self.loop.registry.by_dir.values() if self.loop else ():
+            for name, who in impls.foreign.items():
+                found.setdefault(name, set()).update(who)
+        return {name: sorted(who) for name, who in found.items()}
 
     def run(self, message, fds):
         plugin, session, config = self.plugin, self.session, self.session.config
@@ -43,6 +56,7 @@ class Run:
         own_capture_files(config, fds[3:5])
         if len(fds) > 5:
             new_output(config, fds[5:8])
+        renew(message.get("environ"))
         if message.get("again"):
             as_if_new(config)
         self.ring = ring = Ring(memory, bell_in, bell_out)
@@ -54,8 +68,15 @@ class Run:
                             None if message.get("silent") or role == "worker" else high(os.dup(1)))
         plugin.reporter = reporter
         plugin.role = self
-        self.replay = Replay(session, plugin, reporter, role == "solo")
+        if "chosen" in message:
+            self.narrow(message["chosen"], role == "worker" or message.get("unchanged", False))
+        if "limit" in message and role != "controller":
+            Alarm(message["alarm"], message["limit"], reporter).arm()
+        self.replay = Replay(session, self.items, plugin, reporter, role == "solo")
         feed = self.feed()
+        recorder = plugin.recorder
+        if recorder is not None:
+            recorder.observing, reporter.observer = True, recorder.observer
         began = time.perf_counter(), time.process_time()
         try:
             if role == "controller":
@@ -69,6 +90,8 @@ class Run:
                 self.whole_items(feed, reporter)
         finally:
             plugin.reporter = None
+            if recorder is not None:
+                recorder.observer.test = None  # what reads for a report at the end reads for no test
             self.spent = time.perf_counter() - began[0], time.process_time() - began[1]
             reporter.terminal.flush()
 
@@ -86,7 +109,7 @@ class Run:
 
     def feed(self):
         """Yields (place, item, next item): pytest must know the next item before it tears the current one down."""
-        items, ring = self.session.items, self.ring
+        items, ring = self.items, self.ring
         queue, finished = collections.deque(), False
         while True:
             while True:
@@ -110,6 +133,18 @@ class Run:
             self.ran += 1
             yield index, items[index], items[queue[0]] if queue else None
 
+    def narrow(self, pairs, silent):
+        """Deselects what another shard has, as a plugin would in pytest_collection_modifyitems."""
+        chosen = set()
+        for first, count in zip(pairs[::2], pairs[1::2]):
+            chosen.update(range(first, first + count))
+        session = self.session
+        left = [item for i, item in enumerate(self.items) if i not in chosen]
+        session.items = [item for i, item in enumerate(self.items) if i in chosen]
+        session.testscollected = len(session.items)
+        if not silent:
+            self.session.config.hook.pytest_deselected(items=left)
+
     def stop(self, reason):
         if reason == "interrupted":
             raise KeyboardInterrupt
@@ -120,6 +155,10 @@ class Run:
 
     def finish(self, status):
         """The last words, when nothing of the user's will run any more."""
+        recorder = self.plugin.recorder
+        if recorder is not None:
+            recorder.observing = False
+            self.ring.send(wire.OBSERVED, 0, dump(recorder.observer.take()))
         self.ring.send(wire.DONE, 0, dump({"status": status, "ran": self.ran, "wall": self.spent[0], "cpu": self.spent[1]}))
 
 
@@ -154,28 +193,21 @@ def as_if_new(config):
         nodes.cached_nodeids = set(config.cache.get("cache/nodeids", []))
 
 
+def whole(session):
+    """Whether the items are all that pytest has in their files: no name, mark or id was asked for, nothing was deselected."""
+    config = session.config
+    option = config.option
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    return not (any(getattr(option, name, None) for name in ("keyword", "markexpr", "deselect", "lf", "failedfirst", "newfirst", "stepwise"))
+                or any("::" in str(a) for a in config.args) or session.testsfailed or terminal is None or terminal.stats.get("deselected"))
+
+
 def group(item):
     """The name of xdist_group, as pytest-xdist reads it."""
     mark = item.get_closest_marker("xdist_group")
     if mark is None:
         return ""
     return str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
-
-
-# Libraries that start threads when they are imported and forget them in a fork: OpenBLAS of numpy, by its own handlers.
-FORKABLE_THREADS = ("numpy",)
-
-
-def threads():
-    """Why this process must not be forked, "" when it can be: other threads would not be in the fork, and what they hold would
-    stay held."""
-    import threading
-    running = [t.name for t in threading.enumerate() if t is not threading.current_thread()]
-    if running:
-        return "threads run: " + ", ".join(running[:3])
-    if len(os.listdir("/proc/self/task")) > 1 and not any(name in sys.modules for name in FORKABLE_THREADS):
-        return "threads of a library run"
-    return ""
 
 
 RUN_ID = os.urandom(12).hex()  # the beginning of a run's id for pytest-xdist's fixture, made in the common parent

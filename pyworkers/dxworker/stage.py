@@ -127,8 +127,9 @@ class Stage:
 class Plugin:
     """Stops pytest between its stages, and hears of every report."""
 
-    def __init__(self, stage, recorder):
-        self.stage, self.recorder = stage, recorder
+    def __init__(self, stage, recorder, keep):
+        """keep: more runs may follow."""
+        self.stage, self.recorder, self.keep = stage, recorder, keep
         self.reporter = None
         self.role = None  # of roles.py, in a process that runs items
 
@@ -146,6 +147,8 @@ class Plugin:
             setattr(cls, name, pytest.hookimpl(tryfirst=True)(getattr(cls, name)))
 
     def pytest_load_initial_conftests(self, early_config):
+        if self.recorder is not None:
+            self.recorder.observe(early_config.rootpath if hasattr(early_config, "rootpath") else early_config.rootdir)
         self.stage.stop("P")
 
     def pytest_collection(self, session):
@@ -158,8 +161,10 @@ class Plugin:
         from .roles import Run  # not at the top: it needs pytest
         run = Run(session, self)
         seen = self.recorder.stop(session.config, session.items) if self.recorder is not None else {}
-        if self.recorder is not None:
+        if self.keep:
             settle_garbage()
+            sys.stdout.flush()  # what was printed is printed again for a next run
+            sys.stderr.flush()
         message, fds = self.stage.stop("L1", **run.describe(), **seen)
         run.run(message, fds)
         return True
@@ -210,9 +215,36 @@ def settle_garbage():
     gc.freeze()
 
 
-def main(control, alive):
-    """Runs in the interpreter that the engine started, under its bootstrap."""
+def renew(variables):
+    """Sets what the environment of the run has of its own: {name: [value of the stage, value of the run]}. What the project's
+    code has set stays."""
+    for name, (before, now) in (variables or {}).items():
+        if os.environ.get(name) == before:
+            if now is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = now
+
+
+def enter(message, fds):
+    """Makes this process that of a project: its output, arguments, folder and the first place where it looks for modules."""
+    for target, fd in enumerate(fds):
+        os.dup2(fd, target)
+        os.close(fd)
+    renew(message.get("environ"))
+    sys.argv[:] = message["argv"]
+    os.chdir(message["dir"])
+    if message.get("path0"):
+        sys.path.insert(0, message["path0"])
+
+
+def main(control, alive, plain):
+    """Runs in the interpreter that the engine started, under its bootstrap. plain: there is no pytest."""
     stage = Stage(Control(socket.socket(fileno=high(control))), high(alive))
+    if plain:
+        from . import unittests
+        sys.meta_path.remove(finder)
+        unittests.main(stage, enter, finish)
     try:
         import pytest
     except ImportError as e:
@@ -221,17 +253,13 @@ def main(control, alive):
     from . import roles
     sys.meta_path.remove(finder)
     message, fds = stage.stop("L0")
-    for target, fd in enumerate(fds):
-        os.dup2(fd, target)
-        os.close(fd)
+    enter(message, fds)
     recorder = None
     if message.get("keep"):
+        sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # as at the interpreter's start
+    if message.get("keep") or message.get("record"):
         recorder = Recorder()
-    sys.argv[:] = message["argv"]
-    os.chdir(message["dir"])
-    if message.get("path0"):
-        sys.path.insert(0, message["path0"])
-    plugin = Plugin(stage, recorder)
+    plugin = Plugin(stage, recorder, message.get("keep", False))
     plugin.install()
     status = int(pytest.main(message["args"], plugins=[plugin]))
     try:

@@ -3,7 +3,7 @@ import struct
 from zlib import crc32
 
 MAGIC, VERSION, HEADER_SIZE, ALIGN = 0x5844, 1, 32, 32
-WRAP, RUN, FINISH, STOP, PASSED, REPORT, END, WARNING, DONE, CRASH = range(1, 11)
+WRAP, RUN, FINISH, STOP, PASSED, REPORT, END, WARNING, DONE, CRASH, OBSERVED = range(1, 12)
 MORE = 1
 
 _head = struct.Struct("<HBBHHIQII")

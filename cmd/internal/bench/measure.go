@@ -20,7 +20,8 @@ import (
 type contender struct {
 	name   string
 	cmd    []string
-	before func() // run before each measurement, outside of it
+	env    []string // beside the environment, KEY=VALUE
+	before func()   // run before each measurement, outside of it
 }
 
 // row is what was measured of one contender.
@@ -78,7 +79,7 @@ func once(c contender, dir string) (out []byte, ms, mb float64, err error) {
 		c.before()
 	}
 	cmd := exec.Command(c.cmd[0], c.cmd[1:]...)
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), c.env...)
 	var buf bytes.Buffer
 	cmd.Stdout = &buf
 	began := time.Now()

@@ -70,7 +70,7 @@ func (s suite) outcomes(shared, dir, binary string, times int) (bool, error) {
 }
 
 func (s suite) runAndJudge(shared, dir, binary string, workers int) (v judged, took time.Duration, err error) {
-	args := []string{"--cli", "test", "--format", "jsonl", "--python", s.Python, "--state-dir", filepath.Join(dir, s.Name, "state"), "-n", strconv.Itoa(workers)}
+	args := []string{"--cli", "test", "--no-daemon", "--format", "jsonl", "--python", s.Python, "--state-dir", filepath.Join(dir, s.Name, "state"), "-n", strconv.Itoa(workers)}
 	cmd := exec.Command(binary, append(args, s.Args...)...)
 	cmd.Dir = s.Src
 	var stderr bytes.Buffer

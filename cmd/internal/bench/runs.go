@@ -15,6 +15,8 @@ import (
 const (
 	small = "193 tests, 7 files"
 	many  = "10,000 tests, 10 files"
+
+	residentRow = "dx-py test, resident" // whole processes, the client's
 )
 
 // benchRuns measures running tests: whole processes, and runs in a living
@@ -22,7 +24,7 @@ const (
 func benchRuns(p project, binary string, ps peers, dir, out string, runs int) error {
 	state := filepath.Join(dir, "state", "runs")
 	ours := func(python string, more ...string) []string {
-		return append([]string{binary, "--cli", "test", "-q", "--python", python, "--state-dir", state}, more...)
+		return append([]string{binary, "--cli", "test", "-q", "--no-daemon", "--python", python, "--state-dir", state}, more...)
 	}
 	cs := []contender{
 		{name: "dx-py test", cmd: ours(ps.python)},
@@ -31,6 +33,13 @@ func benchRuns(p project, binary string, ps peers, dir, out string, runs int) er
 	if ps.cito != "" {
 		cs = append(cs, contender{name: "cito run", cmd: []string{ps.cito, "run"}})
 	}
+	place := []string{"DX_PY_RUNTIME_DIR=" + filepath.Join(dir, "run")}
+	resident := ours(ps.python, "--daemon")
+	resident = slices.DeleteFunc(resident, func(a string) bool { return a == "--no-daemon" })
+	cs = append(cs, contender{name: residentRow, cmd: resident, env: place})
+	defer func() {
+		_, _, _, _ = once(contender{cmd: []string{binary, "--cli", "daemon", "stop"}, env: place}, p.dir)
+	}()
 	rows, err := p.turns(cs, runs)
 	if err != nil {
 		return err
@@ -67,6 +76,7 @@ func benchRuns(p project, binary string, ps peers, dir, out string, runs int) er
 	goals = append(goals, ratio(rows, "193 tests, cold: faster than pytest", small, "dx-py test", "pytest", 1)...)
 	goals = append(goals, ratio(rows, "193 tests, cold: faster than cito run", small, "dx-py test", "cito run", 1)...)
 	goals = append(goals, ratio(rows, "10,000 tests, 2 workers: 8 times faster than pytest -n 2", many, "dx-py test -n 2", "pytest -n 2", 8)...)
+	goals = append(goals, ratio(rows, "193 tests, resident: 45 times faster than pytest", small, residentRow, "pytest", 45)...)
 	for _, r := range rows {
 		limits := map[string]float64{"living engine, 1 worker": 14, "living engine, 2 workers": 9, "living engine, µs in a worker a test": 60}
 		if wanted := limits[r.Name]; wanted > 0 {

@@ -136,7 +136,7 @@ func (p project) measure(binary string, ps peers, dir string, runs int) ([]row, 
 	}
 	cs := []contender{{name: "dx-py-ls, warm", cmd: ours(state)}}
 	if p.cold {
-		cs = append(cs, contender{"dx-py-ls, cold", ours(cold), func() { os.RemoveAll(cold) }})
+		cs = append(cs, contender{name: "dx-py-ls, cold", cmd: ours(cold), before: func() { os.RemoveAll(cold) }})
 	}
 	if ps.cito != "" {
 		cs = append(cs, contender{name: "cito collect", cmd: []string{ps.cito, "collect", "--count"}})
@@ -150,7 +150,7 @@ func (p project) measure(binary string, ps peers, dir string, runs int) ([]row, 
 	}
 	// Edits by themselves: between the others they would make each of those a
 	// run behind an edit.
-	edited, err := p.turns([]contender{{"dx-py-ls, one file edited", ours(state), p.anEdit()}}, runs)
+	edited, err := p.turns([]contender{{name: "dx-py-ls, one file edited", cmd: ours(state), before: p.anEdit()}}, runs)
 	if err != nil {
 		return nil, err
 	}

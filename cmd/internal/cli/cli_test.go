@@ -12,6 +12,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv("DX_TEST_PROGRAM") != "" { // the program, for tests that need its processes
+		os.Exit(cli.Main(append([]string{"dx-py"}, os.Args[1:]...), os.Stdin, os.Stdout, os.Stderr))
+	}
 	testscript.Main(m, map[string]func(){
 		"dx-py": func() { os.Exit(cli.Main(append([]string{"dx-py"}, os.Args[1:]...), os.Stdin, os.Stdout, os.Stderr)) },
 		"dx-py-ls": func() {
@@ -26,9 +29,12 @@ func TestScripts(t *testing.T) {
 		Dir: "../../../testdata/cli",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("DX_PY_STATE_DIR", e.WorkDir+"/.state")
+			e.Setenv("DX_PY_NO_DAEMON", "1")
+			e.Setenv("DX_PY_RUNTIME_DIR", e.WorkDir+"/.run")
 			e.Setenv("PYTEST", pytest)
 			e.Setenv("VENV", filepath.Dir(filepath.Dir(pytest)))
 			e.Setenv("NOPYTEST", bare)
+			e.Setenv("BARE", filepath.Dir(filepath.Dir(bare)))
 			return nil
 		},
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/file"
@@ -27,7 +28,7 @@ type discoverFlags struct {
 	count, verbose   bool
 	python, stateDir string
 	root             string
-	verify           bool
+	verify, exact    bool
 }
 
 func (p *program) discoverCommand(use string) *cobra.Command {
@@ -69,6 +70,7 @@ are no tests.`,
 	fl.StringVar(&f.python, "python", "", "the interpreter, or its virtual environment, at `PATH`")
 	fl.StringVar(&f.stateDir, "state-dir", "", "keep the index in `DIR` (default: the user's cache folder)")
 	fl.StringVarP(&f.root, "root", "r", "", "look in `DIR` instead of the working directory")
+	fl.BoolVar(&f.exact, "exact", false, "have pytest collect first, for the cases known only at run time: runs the project's code")
 	fl.BoolVar(&f.verify, "verify-cache", false, "hash every file instead of trusting its time and size")
 	return c
 }
@@ -110,7 +112,12 @@ func (p *program) discover(f discoverFlags, args, pytestArgs []string) error {
 		Dir: dir, Args: pargs, Python: p.python(f.python), Env: p.env, StateDir: p.stateDir(f.stateDir), Verify: f.verify,
 	})
 	defer ws.Close()
-	snap := ws.Apply(workspace.Update{})
+	if f.exact {
+		if err := p.collect(ws, dir, append(slices.Clone(pytestArgs), w.args...), p.stateDir(f.stateDir)); err != nil {
+			return err
+		}
+	}
+	snap := ws.Apply(workspace.Update{Disk: true})
 	suite, err := snap.Suite()
 	if err != nil {
 		return err
@@ -147,6 +154,21 @@ func (p *program) discover(f discoverFlags, args, pytestArgs []string) error {
 		p.status = exitProblems
 	case len(items) == 0:
 		p.status = exitNoTests
+	}
+	return err
+}
+
+// collect has pytest collect, and keeps what cases there are.
+func (p *program) collect(ws *workspace.Workspace, dir string, args []string, state string) error {
+	cfg, env, err := ws.Apply(workspace.Update{}).Configure()
+	if err != nil {
+		return err
+	}
+	ctx, stop := p.context()
+	defer stop()
+	x, err := p.engine.Inspect(ctx, engine.Request{Env: env, Dir: dir, Vars: p.vars, Args: args, State: state, Root: cfg.Root})
+	if err == nil && x.Ended && x.Status != exitNoTests {
+		fmt.Fprintf(p.stderr, "pytest could not collect everything (exit status %d); what it does not say is found without it\n", x.Status)
 	}
 	return err
 }
@@ -264,56 +286,36 @@ func matchesGlob(pattern, id string) bool {
 	return false
 }
 
-// nearest names the three functions whose names are closest to a pattern.
+// nearest lists the tests whose names are most like a pattern that none has.
 func nearest(pattern string, items []*pytest.Item) string {
-	type candidate struct {
-		id   string
-		cost int
-	}
-	var cs []candidate
-	seen := map[string]bool{}
-	plain := strings.NewReplacer("*", "", "?", "").Replace(pattern)
+	ids := map[string][]string{} // by name
+	var names []string
 	for _, it := range items {
 		id := pytest.Bare(it.ID)
-		if seen[id] {
+		parts := pytest.ParseID(id).Names
+		if len(parts) == 0 {
 			continue
 		}
-		seen[id] = true
-		names := pytest.ParseID(id).Names
-		if len(names) == 0 {
-			continue
+		name := parts[len(parts)-1]
+		if !slices.Contains(ids[name], id) {
+			if ids[name] == nil {
+				names = append(names, name)
+			}
+			ids[name] = append(ids[name], id)
 		}
-		cs = append(cs, candidate{id, distance(plain, names[len(names)-1])})
 	}
-	slices.SortStableFunc(cs, func(a, b candidate) int { return a.cost - b.cost })
-	s := ""
-	for i := 0; i < len(cs) && i < 3; i++ {
-		s += "\n  " + cs[i].id
+	s, n := "", 0
+	for _, name := range pytest.Nearest(strings.NewReplacer("*", "", "?", "").Replace(pattern), names, 3) {
+		for _, id := range ids[name] {
+			if n++; n <= 3 {
+				s += "\n  " + id
+			}
+		}
 	}
 	if s != "" {
 		s = "; the nearest are" + s
 	}
 	return s
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		prev := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := prev
-			if a[i-1] != b[j-1] {
-				cost = min(prev, row[j], row[j-1]) + 1
-			}
-			prev, row[j] = row[j], cost
-		}
-	}
-	return row[len(b)]
 }
 
 // color reports whether to use colours, as pytest decides.

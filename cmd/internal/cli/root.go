@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/daemon"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/lsp/server"
 )
@@ -27,11 +29,12 @@ const Version = "0.1.0"
 
 // Exit statuses, as pytest's where it has one.
 const (
-	exitOK       = 0
-	exitProblems = 1
-	exitInternal = 3
-	exitUsage    = 4
-	exitNoTests  = 5
+	exitOK          = 0
+	exitProblems    = 1
+	exitInterrupted = 2
+	exitInternal    = 3
+	exitUsage       = 4
+	exitNoTests     = 5
 )
 
 // program is one invocation.
@@ -39,14 +42,18 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	dir            string
+	vars           []string // the environment, KEY=VALUE
 	env            map[string]string
 	status         int
-	engine         *engine.Engine // nil: each run has an interpreter of its own
+	engine         *engine.Engine  // nil: each run has an interpreter of its own
+	call           *daemon.Call    // nil: the program is the user's own process
+	ctx            context.Context // nil: until a signal comes
+	timings        *timings        // nil: not asked for
 }
 
 // Main runs the program and returns its exit status.
 func Main(argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, env: environment(os.Environ())}
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, vars: os.Environ()}
 	dir, err := os.Getwd()
 	if err != nil {
 		fmt.Fprintf(stderr, "error: the working directory cannot be read: %v\n", err)
@@ -59,18 +66,44 @@ func Main(argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if !cli && len(args) > 0 && args[0] == "--cli" {
 		cli, args = true, args[1:]
 	}
+	if cli {
+		if status, done := p.attach(args); done {
+			return status
+		}
+	}
+	p.env = environment(p.vars)
 	if !cli {
 		return p.serve(args)
 	}
+	status, _ := p.command(name, args)
+	return status
+}
+
+// command runs a command of the command line; in the resident process its
+// error may be what the client has to do itself.
+func (p *program) command(name string, args []string) (int, error) {
 	root := p.root(name)
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	if err := root.Execute(); err != nil {
-		return p.fail(err)
+	root.SetIn(p.stdin)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	err := root.Execute()
+	var no *daemon.Declined
+	switch {
+	case errors.As(err, &no):
+		return exitInternal, err
+	case err != nil:
+		return p.fail(err), nil
 	}
-	return p.status
+	return p.status, nil
+}
+
+// context is what ends when the user interrupts; call stop when done.
+func (p *program) context() (ctx context.Context, stop context.CancelFunc) {
+	if p.ctx != nil {
+		return context.WithCancel(p.ctx)
+	}
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }
 
 func environment(list []string) map[string]string {
@@ -85,7 +118,10 @@ func environment(list []string) map[string]string {
 // fail prints an error and returns the exit status that stands for it.
 func (p *program) fail(err error) int {
 	var usage *config.UsageError
+	var tool *config.ToolError
 	switch {
+	case errors.As(err, &tool):
+		fmt.Fprintf(p.stderr, "error: %v\n", err)
 	case errors.As(err, &usage):
 		fmt.Fprintf(p.stderr, "ERROR: %s\n", usage.Message)
 	case errors.Is(err, pyenv.ErrNone):
@@ -144,7 +180,10 @@ func (p *program) root(name string) *cobra.Command {
 		SilenceUsage:  true,
 		Version:       Version,
 	}
-	root.AddCommand(p.testCommand(use), p.pytestCommand(), p.discoverCommand(use), p.verifyCommand(use))
+	root.AddCommand(
+		p.testCommand(use), p.pytestCommand(), p.discoverCommand(use), p.verifyCommand(use), p.doctorCommand(use), p.daemonCommand(),
+		p.cacheCommand(), p.affectedCommand(use), p.explainCommand(use), p.graphCommand(use),
+	)
 	return root
 }
 
@@ -157,11 +196,26 @@ func (p *program) stateDir(named string) string {
 	case p.env["DX_PY_STATE_DIR"] != "":
 		return absolute(p.dir, p.env["DX_PY_STATE_DIR"])
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
+	cache := userCache(p.env)
+	if cache == "" {
 		return ""
 	}
 	return filepath.Join(cache, "dx-py")
+}
+
+// userCache is os.UserCacheDir of an environment that need not be the
+// process's.
+func userCache(env map[string]string) string {
+	switch {
+	case runtime.GOOS != "linux":
+		cache, _ := os.UserCacheDir()
+		return cache
+	case filepath.IsAbs(env["XDG_CACHE_HOME"]):
+		return env["XDG_CACHE_HOME"]
+	case env["HOME"] != "":
+		return filepath.Join(env["HOME"], ".cache")
+	}
+	return ""
 }
 
 func absolute(dir, p string) string {

@@ -1,14 +1,9 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
-	"runtime"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -27,7 +22,9 @@ func (p *program) verifyCommand(use string) *cobra.Command {
 		Short: "Prove on your own tests that the answers are pytest's",
 		Long: `Run your plain pytest twice (what differs there is flaky), then this engine
 cold, warm and with several workers, and compare: which tests ran, their order,
-their outcomes, the exit status.
+their outcomes and the phases that decided them, what is printed of failures,
+warnings, the exit status. When several workers give the same answers, later
+runs of a suite that takes seconds use them without being asked.
 
 Flags:
   -n N                   workers of the last run (default auto)
@@ -40,8 +37,8 @@ Exit status: 0 when all is the same with one worker, 1 when something differs,
 		Example:            "  " + use + " verify\n  " + use + " verify tests/unit -n 4",
 		DisableFlagParsing: true,
 		RunE: p.withTestFlags(func(f testFlags) error {
-			if f.workers == "" {
-				f.workers = "auto"
+			if f.parallel.Workers == "" {
+				f.parallel.Workers = "auto"
 			}
 			return p.verify(f)
 		}),
@@ -49,21 +46,24 @@ Exit status: 0 when all is the same with one worker, 1 when something differs,
 }
 
 func (p *program) verify(f testFlags) error {
-	workers, err := f.count()
-	if err != nil {
-		return err
-	}
-	if f.workers == "auto" {
-		workers = max(2, runtime.NumCPU())
-	}
 	r, ws, err := p.request(f)
 	if err != nil {
 		return err
 	}
+	workers := r.Workers
+	if f.parallel.Workers == "auto" {
+		workers = max(2, workers)
+	}
 	defer ws.Close()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := p.context()
 	defer stop()
-	rep, err := verify.Verify(ctx, r, workers, func(name string) { fmt.Fprintf(p.stderr, "running %s ...\n", name) })
+	rep, err := verify.Verify(ctx, r, workers, func(name string, seconds float64) {
+		fmt.Fprintf(p.stderr, "running %s ...", name)
+		if seconds > 1 {
+			fmt.Fprintf(p.stderr, " (all that is left takes about %.0fs)", seconds)
+		}
+		fmt.Fprintln(p.stderr)
+	})
 	var none *engine.NoPytestError
 	switch {
 	case errors.As(err, &none), errors.Is(err, pyenv.ErrNone):
@@ -74,6 +74,7 @@ func (p *program) verify(f testFlags) error {
 		return nil
 	}
 	p.printVerify(rep)
+	_ = rep.Keep(r, Version) // it is verified again then
 	if rep.Differences() > 0 {
 		p.status = exitProblems
 	}
@@ -82,8 +83,8 @@ func (p *program) verify(f testFlags) error {
 
 func (p *program) printVerify(rep *verify.Report) {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 3, ' ', 0)
-	fmt.Fprintf(w, "run\ttests\tmissing\textra\toutcomes\torder\texit status\tseconds\n")
-	fmt.Fprintf(w, "pytest\t%d\t\t\t\t\t%d\t%.2f\n", len(rep.Plain.Outcomes), rep.Plain.Status, rep.Plain.Seconds)
+	fmt.Fprintf(w, "run\ttests\tmissing\textra\toutcomes\tphases\ttext\twarnings\torder\texit status\tseconds\n")
+	fmt.Fprintf(w, "pytest\t%d\t\t\t\t\t\t\t\t%d\t%.2f\n", len(rep.Plain.Tests), rep.Plain.Status, rep.Plain.Seconds)
 	for i, a := range rep.Answers {
 		d := rep.Differ[i]
 		order := "same"
@@ -93,14 +94,15 @@ func (p *program) printVerify(rep *verify.Report) {
 		case len(rep.Flaky) > 0 || i > 1:
 			order = "-"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%d\t%.2f\n", a.Name, len(a.Outcomes), len(d.Missing), len(d.Extra), len(d.Outcomes), order, a.Status, a.Seconds)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%d\t%.2f\n", a.Name, len(a.Tests), len(d.Missing), len(d.Extra), len(d.Outcomes),
+			len(d.Phases), len(d.Texts), d.Warnings, order, a.Status, a.Seconds)
 	}
 	w.Flush()
 	for i, d := range rep.Differ {
 		for _, l := range []struct {
 			what string
 			ids  []string
-		}{{"missing", d.Missing}, {"extra", d.Extra}, {"differs", d.Outcomes}} {
+		}{{"missing", d.Missing}, {"extra", d.Extra}, {"differs", d.Outcomes}, {"phase differs", d.Phases}, {"text differs", d.Texts}} {
 			for _, id := range l.ids[:min(5, len(l.ids))] {
 				fmt.Fprintf(p.stdout, "%s, %s: %s\n", rep.Answers[i].Name, l.what, id)
 			}
@@ -109,7 +111,7 @@ func (p *program) printVerify(rep *verify.Report) {
 	if len(rep.Flaky) > 0 {
 		fmt.Fprintf(p.stdout, "flaky under pytest itself, not judged: %s\n", strings.Join(rep.Flaky[:min(5, len(rep.Flaky))], ", "))
 	}
-	line := fmt.Sprintf("%s, %s", plural(len(rep.Plain.Outcomes), "test"), plural(rep.Differences(), "difference"))
+	line := fmt.Sprintf("%s, %s", plural(len(rep.Plain.Tests), "test"), plural(rep.Differences(), "difference"))
 	if last := len(rep.Answers) - 1; last > 1 {
 		switch {
 		case rep.Parallel:

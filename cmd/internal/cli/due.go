@@ -1,0 +1,180 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/graph"
+	"github.com/dx-py/dx-py-ls/engine/history"
+	"github.com/dx-py/dx-py-ls/engine/plan"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
+	"github.com/dx-py/dx-py-ls/engine/workspace"
+)
+
+// maxDueFiles is how many files are named to pytest instead of the whole
+// project: it compares each with each that it has collected.
+const maxDueFiles = 200
+
+// dueTests is what --affected has found.
+type dueTests struct {
+	items   []*pytest.Item
+	reasons []plan.Reason
+	files   []string // with tests that are due, or that are broken; in pytest's order
+	all     int      // files with tests
+	known   bool     // something is known of earlier runs
+}
+
+// due decides which tests a run with --affected has.
+func (p *program) due(ws *workspace.Workspace, r *engine.Request, f *testFlags) (*dueTests, error) {
+	snap := ws.Apply(workspace.Update{})
+	suite, err := snap.Suite()
+	if err != nil {
+		return nil, err
+	}
+	g, err := snap.Graph()
+	if err != nil {
+		return nil, err
+	}
+	d := &dueTests{items: suite.Items}
+	if f.since != "" {
+		pr := &project{ws: ws, dir: r.Dir, root: r.Root, suite: suite, graph: g}
+		if d.reasons, err = pr.since(f.since); err != nil {
+			return nil, err
+		}
+		d.known = true
+	} else {
+		d.reasons, d.known = decide(snap, r, suite.Items, g)
+	}
+	dueFiles := map[string]bool{}
+	for i, it := range suite.Items {
+		if d.reasons[i].Due {
+			dueFiles[it.Path] = true
+		}
+	}
+	for _, x := range suite.Problems {
+		if g.IsRoot(x.Path) {
+			dueFiles[x.Path] = true // pytest says what is wrong with it
+		}
+	}
+	d.all = len(g.Roots())
+	for _, root := range g.Roots() {
+		if dueFiles[root] {
+			d.files = append(d.files, root)
+		}
+	}
+	return d, nil
+}
+
+// decide gives each test its reason from what is known of earlier runs.
+func decide(snap *workspace.Snapshot, r *engine.Request, items []*pytest.Item, g *graph.Graph) (reasons []plan.Reason, known bool) {
+	dir := workspace.StateFolder(r.State, r.Root)
+	states := history.OpenStates(dir)
+	defer states.Close()
+	d := plan.Due{
+		Items: items, Graph: g, Root: r.Root, Now: workspace.StateOf(r.State, r.Config), Opened: history.LoadOpened(dir), Tool: r.Config.Tool,
+		Known: func(f func(history.Known) bool) {
+			states.All(r.DueEnv(), func(k history.Known) bool {
+				known = true
+				return f(k)
+			})
+		},
+	}
+	return d.Decide(), known
+}
+
+// since gives each test its reason from what git says has changed.
+func (pr *project) since(rev string) ([]plan.Reason, error) {
+	changed, wide, err := pr.differs(rev)
+	if err != nil {
+		return nil, err
+	}
+	reach := pr.graph.Affected(changed, wide...)
+	reached := map[string]bool{}
+	for _, root := range reach.Roots() {
+		reached[root] = true
+	}
+	out := make([]plan.Reason, len(pr.suite.Items))
+	for i, it := range pr.suite.Items {
+		if out[i].Due = reached[it.Path]; out[i].Due {
+			out[i].Path, _ = reach.Path(it.Path)
+		}
+	}
+	return out, nil
+}
+
+// count is how many tests are due; one whose cases are not known counts once.
+func (d *dueTests) count() (n int) {
+	for _, r := range d.reasons {
+		if r.Due {
+			n++
+		}
+	}
+	return n
+}
+
+// narrow has a run leave out what is not due. pytest collects only the files
+// that it needs, where it finds the same configuration with them.
+func (d *dueTests) narrow(r *engine.Request, env map[string]string) {
+	unchanged := map[string]bool{}
+	for i, it := range d.items {
+		if !d.reasons[i].Due {
+			unchanged[it.ID] = true
+		}
+	}
+	r.Due = func(id string) bool { return !unchanged[id] && !unchanged[pytest.Bare(id)] }
+	r.Args = append(slices.Clone(r.Args), "--continue-on-collection-errors")
+	at, _, err := config.Positional(r.Args)
+	if err != nil || len(at) > 0 || len(d.files) == d.all || len(d.files) > maxDueFiles {
+		return
+	}
+	args := append(slices.Clone(r.Args), d.files...)
+	cfg, err := config.Load(config.Input{Dir: r.Dir, Args: args, AddOpts: env["PYTEST_ADDOPTS"], Plugins: env["PYTEST_PLUGINS"]}, r.Config.Version)
+	if err == nil && cfg.Root == r.Config.Root && cfg.IniPath == r.Config.IniPath {
+		r.Args = args
+	}
+}
+
+// affectedOnly narrows the request to what is due.
+func (p *program) affectedOnly(ws *workspace.Workspace, r *engine.Request, f *testFlags) (d *dueTests, err error) {
+	if r.Config == nil || !r.Env.HasPytest {
+		return nil, fmt.Errorf("--affected needs pytest and a configuration that it can read")
+	}
+	if r.State == "" && f.since == "" {
+		return nil, fmt.Errorf("--affected needs stored state: without --cold, and with a state folder")
+	}
+	if d, err = p.due(ws, r, f); err != nil {
+		return nil, err
+	}
+	if !d.known {
+		fmt.Fprintf(p.stderr, "nothing is known of these tests yet: all %d run\n", len(d.items))
+	}
+	d.narrow(r, p.env)
+	return d, nil
+}
+
+// unchangedLine says what was left out. Nothing of it is said to have passed.
+func unchangedLine(ran, unchanged int, since string) string {
+	why := "unchanged since they passed"
+	if since != "" {
+		why = "not reached by what differs from " + since
+	}
+	return fmt.Sprintf("%d run · %d %s", ran, unchanged, why)
+}
+
+// explainDue says why a test would run, or need not.
+func (p *program) explainDue(pr *project, f graphFlags, pytestArgs []string, items []*pytest.Item) []plan.Reason {
+	state := p.stateDir(f.stateDir)
+	snap := pr.ws.Apply(workspace.Update{})
+	cfg, env, err := snap.Configure()
+	if err != nil || state == "" {
+		return nil
+	}
+	if cfg.Tool.StateDir != "" && f.stateDir == "" {
+		state = absolute(cfg.Root, cfg.Tool.StateDir)
+	}
+	r := &engine.Request{Env: env, Dir: pr.dir, Vars: p.vars, Args: pytestArgs, State: state, Root: cfg.Root, Config: cfg}
+	reasons, _ := decide(snap, r, items, pr.graph)
+	return reasons
+}

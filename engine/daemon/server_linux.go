@@ -1,0 +1,365 @@
+package daemon
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sort"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/internal/inherited"
+	"github.com/dx-py/dx-py-ls/engine/run"
+)
+
+// server is a resident process.
+type server struct {
+	Options
+	program   file.Identity
+	inherited string
+	started   time.Time
+	listener  *net.UnixListener
+	stopping  chan struct{}
+	stop      context.CancelCauseFunc // of all calls
+	once      sync.Once
+	calls     sync.WaitGroup
+
+	look time.Duration // how often
+	low  func() bool   // memory is short
+
+	mu      sync.Mutex
+	engines map[string]*engine.Engine
+	idle    *time.Timer
+	served  int
+	running int
+}
+
+var errBusy = errors.New("there is a resident process")
+
+// Serve is the resident process. It returns when it has been told to stop,
+// the context has ended, a newer program has come or nobody has called for
+// long, and all that runs has ended.
+func Serve(ctx context.Context, o Options) error {
+	return newServer(o).serveAll(ctx)
+}
+
+func newServer(o Options) *server {
+	return &server{Options: o, started: time.Now(), stopping: make(chan struct{}), engines: map[string]*engine.Engine{}, look: lookEvery, low: memoryLow}
+}
+
+func (s *server) serveAll(ctx context.Context) error {
+	unlock, err := s.listen()
+	s.Ready(err)
+	if err != nil {
+		return err
+	}
+	ctx, s.stop = context.WithCancelCause(ctx)
+	defer s.stop(nil)
+	stop := context.AfterFunc(ctx, s.leave)
+	defer stop()
+	s.idle = time.AfterFunc(s.Idle, s.leave)
+	s.calls.Go(func() {
+		<-s.stopping
+		s.listener.Close()
+	})
+	s.calls.Go(s.giveBack)
+	for {
+		c, err := s.listener.AcceptUnix()
+		if err != nil {
+			select {
+			case <-s.stopping:
+			default:
+				s.Log("accepting: %v", err)
+				s.leave()
+			}
+			break
+		}
+		s.calls.Go(func() {
+			defer c.Close()
+			s.serve(ctx, &conn{UnixConn: c})
+		})
+	}
+	// The next one may have the place while the last calls end here.
+	_ = os.Remove(s.Place.socket())
+	unlock()
+	s.calls.Wait()
+	s.idle.Stop()
+	for _, e := range s.engines {
+		e.Close()
+	}
+	return nil
+}
+
+// listen takes the place.
+func (s *server) listen() (unlock func(), err error) {
+	if s.program, err = program(); err != nil {
+		return nil, err
+	}
+	if s.inherited, err = inherited.Read(); err != nil {
+		return nil, err
+	}
+	if err := private(s.Place.Dir); err != nil {
+		return nil, err
+	}
+	if unlock, err = lock(s.Place); err != nil {
+		return nil, err
+	}
+	// Whoever connects finds somebody: the name is there once it listens.
+	name := filepath.Join(s.Place.Dir, "making")
+	_ = os.Remove(name)
+	s.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+	if err == nil {
+		s.listener.SetUnlinkOnClose(false)
+		err = os.Rename(name, s.Place.socket())
+	}
+	if err != nil {
+		unlock()
+		return nil, fmt.Errorf("listening in %s: %w", s.Place.Dir, err)
+	}
+	return unlock, nil
+}
+
+// lock takes the place's lock; errBusy when another process has it. It ends
+// with the process at the latest.
+func lock(p Place) (unlock func(), err error) {
+	f, err := os.OpenFile(p.lock(), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the lock: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, errBusy
+	}
+	return func() { f.Close() }, nil
+}
+
+// leave has no further calls taken.
+func (s *server) leave() { s.once.Do(func() { close(s.stopping) }) }
+
+// engine returns the engine of a root.
+func (s *server) engine(root string) *engine.Engine {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.engines[root]
+	if e == nil {
+		e = &engine.Engine{}
+		s.engines[root] = e
+	}
+	return e
+}
+
+// conn is a client, seen from the resident process.
+type conn struct {
+	*net.UnixConn
+	mu sync.Mutex
+}
+
+// say writes a message; that the client is gone is met by who reads.
+func (c *conn) say(kind byte, text []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _ = c.Write(say(kind, text))
+}
+
+// receive reads a client's first message.
+func (c *conn) receive() (m message, err error) {
+	var head [4]byte
+	oob := make([]byte, unix.CmsgSpace(4*len(m.Files)))
+	n, k, _, _, err := c.ReadMsgUnix(head[:], oob)
+	if err != nil {
+		return m, err
+	}
+	files := received(oob[:k])
+	defer func() {
+		if err != nil {
+			m.close()
+		}
+	}()
+	for i, f := range files {
+		if i < len(m.Files) {
+			m.Files[i] = f
+		} else {
+			f.Close()
+		}
+	}
+	if _, err := io.ReadFull(c, head[n:]); err != nil {
+		return m, err
+	}
+	size := binary.LittleEndian.Uint32(head[:])
+	if size > maxRequest {
+		return m, fmt.Errorf("a request of %d bytes, more than %d", size, maxRequest)
+	}
+	b := make([]byte, size)
+	if _, err := io.ReadFull(c, b); err != nil {
+		return m, err
+	}
+	if err := m.decode(b); err != nil {
+		return m, err
+	}
+	if m.op == opRun && m.Files[len(m.Files)-1] == nil {
+		return m, errMessage
+	}
+	return m, nil
+}
+
+// received are the files that came with a message.
+func received(oob []byte) (files []*os.File) {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil
+	}
+	for _, m := range messages {
+		fds, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			continue
+		}
+		for _, fd := range fds {
+			files = append(files, os.NewFile(uintptr(fd), "a client's"))
+		}
+	}
+	return files
+}
+
+func (r *Request) close() {
+	for i, f := range r.Files {
+		if f != nil {
+			f.Close()
+			r.Files[i] = nil
+		}
+	}
+}
+
+// serve takes one client's request.
+func (s *server) serve(ctx context.Context, c *conn) {
+	same := false
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { same = sameUser(int(fd)) })
+	}
+	if !same {
+		return
+	}
+	_ = c.SetReadDeadline(time.Now().Add(answersIn))
+	m, err := c.receive()
+	if errors.Is(err, errProtocol) {
+		// Only another program speaks another one, and what it is cannot be read.
+		s.leave()
+		c.say(replaced, nil)
+		return
+	}
+	if err != nil {
+		s.Log("reading a request: %v", err)
+		return
+	}
+	defer m.close()
+	_ = c.SetReadDeadline(time.Time{})
+	switch m.op {
+	case opStatus:
+		b, err := json.Marshal(s.status())
+		if err != nil {
+			s.Log("telling the status: %v", err)
+		}
+		c.say(told, b)
+		return
+	case opStop:
+		s.leave()
+		s.stop(run.Interrupted)
+		c.say(told, nil)
+		return
+	}
+	switch what := inherited.Differ(s.inherited, m.inherited); {
+	case m.program != s.program && m.program.MtimeNs < s.program.MtimeNs:
+		c.say(declined, []byte("the resident process is of a newer program"))
+		return
+	case m.program != s.program:
+		s.leave()
+		c.say(replaced, nil)
+		return
+	case what != "":
+		c.say(declined, []byte("the resident process has another "+what))
+		return
+	}
+	c.say(accepted, nil)
+	s.answer(ctx, c, m.Request)
+}
+
+// answer runs the handler for a client that may go away, or have it stopped.
+func (s *server) answer(ctx context.Context, c *conn, r Request) {
+	call := &Call{Request: r, Got: Now(), Kill: make(chan struct{}), server: s, conn: c}
+	s.count(1)
+	defer s.count(-1)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		var once sync.Once
+		for {
+			var head [5]byte
+			_, err := io.ReadFull(c, head[:])
+			cancel(run.Interrupted)
+			if err != nil || head[0] == kill {
+				once.Do(func() { close(call.Kill) })
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	status, notes, err := s.handle(ctx, call)
+	call.close() // before the client knows: who reads its output waits for its end
+	var no *Declined
+	switch {
+	case errors.As(err, &no):
+		c.say(declined, []byte(no.Reason))
+	default:
+		c.say(ended, append(binary.LittleEndian.AppendUint32(nil, uint32(status)), notes...))
+	}
+	_ = c.SetReadDeadline(time.Unix(1, 0))
+	<-gone
+}
+
+// handle keeps a mistake of ours in one call from ending the others.
+func (s *server) handle(ctx context.Context, call *Call) (status int, notes string, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.Log("panic: %v\n%s", r, debug.Stack())
+			fmt.Fprintf(call.Files[2], "error: the resident process met a mistake of its own: %v\n", r)
+			status = 3
+		}
+	}()
+	return s.Handler(ctx, call)
+}
+
+// count keeps the number of calls, and the time since the last one.
+func (s *server) count(d int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running += d; d > 0 {
+		s.served++
+		s.idle.Stop()
+	} else if s.running == 0 {
+		s.idle.Reset(s.Idle)
+	}
+}
+
+func (s *server) status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := Status{PID: os.Getpid(), Started: s.started, Calls: s.served, Running: s.running}
+	for root := range s.engines {
+		st.Roots = append(st.Roots, root)
+	}
+	sort.Strings(st.Roots)
+	return st
+}

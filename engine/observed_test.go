@@ -1,0 +1,89 @@
+package engine_test
+
+import (
+	"context"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dx-py/dx-py-ls/engine/enginetest"
+	"github.com/dx-py/dx-py-ls/engine/run"
+)
+
+// opened collects what a run says of files.
+type opened struct {
+	edges   map[string][]string
+	opaque  []string
+	written []string
+	whole   bool
+}
+
+func (o *opened) Event(e run.Event) {
+	switch {
+	case e.Observed != nil:
+		for k, v := range e.Observed.Edges {
+			o.edges[k] = append(o.edges[k], v...)
+		}
+		o.opaque = append(o.opaque, e.Observed.Opaque...)
+		o.written = append(o.written, e.Observed.Written...)
+	case e.Ended != nil:
+		o.whole = e.Ended.Whole
+	}
+}
+
+// TestObserved tells who opened which file of the project, while modules were
+// loaded and while tests ran, whatever library did it for them.
+func TestObserved(t *testing.T) {
+	project := map[string]string{
+		"pytest.ini": "[pytest]\n",
+		"conftest.py": "import pytest, json\n" +
+			"SETTINGS = json.load(open('settings.json'))\n" +
+			"@pytest.fixture\ndef text():\n    from pathlib import Path\n    return Path('fixture.txt').read_text()\n",
+		"lib/__init__.py": "", "lib/load.py": "import os\ndef load(name):\n    with open(os.path.join('data', name)) as f: return f.read()\n",
+		"settings.json": "{}", "fixture.txt": "1", "data/a.txt": "1", "data/b.txt": "2", "never.txt": "",
+		"test_a.py": "import os, subprocess, sys\nfrom lib.load import load\n" +
+			"def test_a(text): assert load('a.txt') == text\n" +
+			"def test_list(): assert len(os.listdir('data')) == 2\n" +
+			"def test_write(tmp_path):\n    open('out.txt', 'w').close()\n    (tmp_path / 'x').write_text('')\n",
+		"test_b.py": "import subprocess, sys\ndef test_sub(): subprocess.run([sys.executable, '-c', ''], check=True)\n",
+	}
+	for _, v := range enginetest.Versions {
+		for _, workers := range []int{1, 2} {
+			dir := files(t, project)
+			r, _ := request(t, v, dir, "-p", "no:cacheprovider")
+			r.Root, r.Workers = dir, workers
+			o := &opened{edges: map[string][]string{}}
+			if status, err := cold.Run(context.Background(), r, o); err != nil || status != 0 {
+				t.Fatalf("%s: exit status %d, %v", v, status, err)
+			}
+			got := map[string]string{}
+			short := func(p string) string { return strings.TrimPrefix(p, dir+string(filepath.Separator)) }
+			for _, k := range slices.Sorted(maps.Keys(o.edges)) {
+				var to []string
+				for _, p := range o.edges[k] {
+					if !strings.HasSuffix(p, ".py") { // sources are read again for what tracebacks show
+						to = append(to, short(p))
+					}
+				}
+				if len(to) > 0 {
+					slices.Sort(to)
+					got[short(k)] = strings.Join(slices.Compact(to), " ")
+				}
+			}
+			want := map[string]string{"conftest.py": "fixture.txt settings.json", "lib/load.py": "data/a.txt", "test_a.py": "data"}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s, %d workers: want (-), got (+):\n%s", v, workers, diff)
+			}
+			if len(o.opaque) != 1 || short(o.opaque[0]) != "test_b.py" {
+				t.Errorf("%s: what starts processes: %v", v, o.opaque)
+			}
+			if !slices.ContainsFunc(o.written, func(p string) bool { return short(p) == "out.txt" }) || !o.whole {
+				t.Errorf("%s: written %v, whole %v", v, o.written, o.whole)
+			}
+		}
+	}
+}

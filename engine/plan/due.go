@@ -1,0 +1,212 @@
+package plan
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/graph"
+	"github.com/dx-py/dx-py-ls/engine/history"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
+)
+
+// Reason says why a test is due, or need not run.
+type Reason struct {
+	Due  bool
+	Text string
+	Path []graph.Edge // from the test's file to what changed; nil when that is no file, or the file itself
+}
+
+// Due is all that decides about which tests are due.
+type Due struct {
+	Items  []*pytest.Item
+	Graph  *graph.Graph
+	Root   string
+	Now    history.State
+	Opened history.Opened
+	Tool   config.Tool
+	// Known calls with what is known, the newest first, until it returns false.
+	Known func(func(history.Known) bool)
+}
+
+// Decide gives each item its reason. A test is due unless it passed, was
+// skipped or failed as expected in a state that differs from now only in what
+// it does not depend on.
+func (d *Due) Decide() []Reason {
+	out := make([]Reason, len(d.Items))
+	left := 0
+	for i, it := range d.Items {
+		out[i] = Reason{Due: true, Text: "it has not passed yet"}
+		if d.matches(d.Tool.Always, d.rel(it.Path), it.ID) {
+			out[i].Text = "[tool.dx-py] always"
+			continue
+		}
+		left++
+	}
+	first := true
+	d.Known(func(k history.Known) bool {
+		c := d.since(k)
+		for i, it := range d.Items {
+			switch r := &out[i]; {
+			case !r.Due || r.Text == "[tool.dx-py] always":
+			case !d.passed(k, it):
+				if first && k.Failed[it.ID] {
+					r.Text = "it failed the last time"
+				}
+			default:
+				if reason, reached := c.reason(d.rel(it.Path), it); reached {
+					if r.Path == nil && r.Text == "it has not passed yet" {
+						*r = reason
+					}
+					continue
+				}
+				*r = Reason{Text: fmt.Sprintf("unchanged: all it depends on is as it was when it passed (%s)", k.When.Format(time.DateTime))}
+				left--
+			}
+		}
+		first = false
+		return left > 0
+	})
+	return out
+}
+
+// passed reports whether a test, or all cases of a function whose cases are not
+// known, passed.
+func (d *Due) passed(k history.Known, it *pytest.Item) bool {
+	if it.Exact() || !k.Whole[pytest.ParseID(it.ID).Path] {
+		return k.Passed[it.ID]
+	}
+	some := k.Passed[it.ID]
+	for id := range k.Passed {
+		some = some || pytest.Bare(id) == it.ID
+	}
+	for id := range k.Failed {
+		if pytest.Bare(id) == it.ID {
+			return false
+		}
+	}
+	return some
+}
+
+func (d *Due) rel(p string) string {
+	if rel, in := file.Rel(d.Root, p); in {
+		return rel
+	}
+	return filepath.ToSlash(p)
+}
+
+func (d *Due) abs(rel string) string { return filepath.Join(d.Root, filepath.FromSlash(rel)) }
+
+// matches reports whether a glob names one of the words.
+func (d *Due) matches(globs []string, words ...string) bool {
+	return slices.ContainsFunc(globs, func(g string) bool {
+		return slices.ContainsFunc(words, func(w string) bool {
+			ok, err := doublestar.Match(g, w)
+			return err == nil && ok || g == w
+		})
+	})
+}
+
+// change is what differs between a state and now, and what that reaches.
+type change struct {
+	d       *Due
+	changed []string // relative
+	reach   *graph.Reach
+	roots   map[string]bool
+	all     string          // why all tests are reached, "" when they are not
+	opaque  map[string]bool // files with tests that depend on what starts processes
+	named   map[string]string
+}
+
+// since finds what has changed since a state.
+func (d *Due) since(k history.Known) *change {
+	c := &change{d: d, roots: map[string]bool{}, opaque: map[string]bool{}, named: map[string]string{}}
+	written := map[string]bool{}
+	for _, p := range d.Opened.Written {
+		written[p] = true
+	}
+	for _, p := range k.State.Differs(d.Now) {
+		if !written[p] || strings.HasSuffix(p, ".py") {
+			c.changed = append(c.changed, p)
+		}
+	}
+	if len(c.changed) == 0 {
+		return c
+	}
+	var changed, wide []string
+	for _, p := range c.changed {
+		abs := d.abs(p)
+		if changed = append(changed, abs); filepath.Base(p) == "conftest.py" {
+			wide = append(wide, abs) // what its hooks were is not known any more
+		}
+		if d.matches(d.Tool.RerunAll, p) {
+			c.all = p + " changed, which [tool.dx-py] rerun_all names"
+		}
+		for glob, tests := range d.Tool.Depends {
+			if d.matches([]string{glob}, p) {
+				for _, it := range d.Items {
+					if rel := d.rel(it.Path); d.matches(tests, rel, it.ID) {
+						c.named[it.ID] = p + " changed, on which it depends by [tool.dx-py] depends"
+					}
+				}
+			}
+		}
+		for _, opened := range d.Opened.Edges[""] {
+			if opened == p || opened == pathDir(p) {
+				c.all = p + " changed, which was read while the session began"
+			}
+		}
+	}
+	c.reach = d.Graph.Affected(changed, wide...)
+	for _, r := range c.reach.Roots() {
+		c.roots[d.rel(r)] = true
+	}
+	if len(d.Opened.Opaque) > 0 {
+		var openers []string
+		for _, p := range d.Opened.Opaque {
+			if p == "" {
+				c.all = "a process was started while the session began: what it reads is not known"
+				continue
+			}
+			openers = append(openers, d.abs(p))
+		}
+		for _, r := range d.Graph.Affected(openers).Roots() {
+			c.opaque[d.rel(r)] = true
+		}
+	}
+	return c
+}
+
+func pathDir(rel string) string {
+	if i := strings.LastIndexByte(rel, '/'); i >= 0 {
+		return rel[:i]
+	}
+	return "."
+}
+
+// reason says why a test is reached by the change; false when it is not.
+func (c *change) reason(rel string, it *pytest.Item) (Reason, bool) {
+	switch {
+	case len(c.changed) == 0:
+		return Reason{}, false
+	case c.all != "":
+		return Reason{Due: true, Text: c.all}, true
+	case c.named[it.ID] != "":
+		return Reason{Due: true, Text: c.named[it.ID]}, true
+	case c.roots[rel]:
+		path, _ := c.reach.Path(it.Path)
+		if len(path) == 0 {
+			return Reason{Due: true, Text: rel + " changed"}, true
+		}
+		return Reason{Due: true, Text: c.d.rel(path[len(path)-1].To) + " changed", Path: path}, true
+	case c.opaque[rel]:
+		return Reason{Due: true, Text: c.changed[0] + " changed, and it starts processes: what these read is not known"}, true
+	}
+	return Reason{}, false
+}

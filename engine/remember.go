@@ -1,0 +1,172 @@
+package engine
+
+import (
+	"strings"
+	"time"
+
+	"github.com/dx-py/dx-py-ls/engine/history"
+	"github.com/dx-py/dx-py-ls/engine/pool"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
+	"github.com/dx-py/dx-py-ls/engine/run"
+	"github.com/dx-py/dx-py-ls/engine/workspace"
+)
+
+// recorder is the engine's own sink: what a run teaches.
+type recorder struct {
+	request  Request
+	state    history.State   // of the project before the run; nil when nothing is remembered
+	whole    bool            // the items are all that pytest has in their files
+	items    map[string]int  // how many of each file, relative to the root
+	results  []pytest.Result // without their texts
+	flaky    []string
+	edges    map[string][]string
+	opaque   []string
+	written  []string
+	complete bool // all that was opened is told
+}
+
+// newRecorder looks at the project's files.
+func newRecorder(r Request) *recorder {
+	rec := &recorder{request: r, items: map[string]int{}, edges: map[string][]string{}}
+	if r.State != "" && r.Config != nil {
+		rec.state = workspace.StateOf(r.State, r.Config)
+	}
+	return rec
+}
+
+func (r *recorder) collected(s *pool.Session) {
+	r.whole = s.Whole()
+	for _, it := range s.Items() {
+		r.items[pytest.ParseID(it.ID).Path]++
+	}
+}
+
+func (r *recorder) Event(e run.Event) {
+	switch {
+	case e.Test != nil:
+		r.results = append(r.results, pytest.Result{ID: e.Test.ID, Outcome: e.Test.Outcome, Duration: e.Test.Duration})
+	case e.Observed != nil:
+		for opener, paths := range e.Observed.Edges {
+			r.edges[opener] = append(r.edges[opener], paths...)
+		}
+		r.opaque = append(r.opaque, e.Observed.Opaque...)
+		r.written = append(r.written, e.Observed.Written...)
+	case e.Ended != nil:
+		r.flaky, r.complete = e.Ended.Flaky, e.Ended.Whole
+	}
+}
+
+// known is what the run says of its tests in the state that it ran in. A file
+// that has changed meanwhile is one of which nobody knows.
+func (r *recorder) known(now time.Time) history.Known {
+	k := history.Known{
+		Env: r.request.DueEnv(), When: now, State: r.state, Passed: map[string]bool{}, Failed: map[string]bool{}, Whole: map[string]bool{},
+	}
+	ran := map[string]int{}
+	for i := range r.results {
+		switch x := &r.results[i]; x.Outcome {
+		case pytest.Passed, pytest.Skipped, pytest.XFailed:
+			if r.complete {
+				k.Passed[x.ID] = true
+			}
+		default:
+			k.Failed[x.ID] = true
+		}
+		ran[pytest.ParseID(r.results[i].ID).Path]++
+	}
+	for path, n := range r.items {
+		if r.whole && ran[path] == n {
+			k.Whole[path] = true
+		}
+	}
+	for _, p := range r.state.Differs(workspace.StateOf(r.request.State, r.request.Config)) {
+		if _, was := k.State[p]; was {
+			k.State[p] = ""
+		}
+	}
+	return k
+}
+
+// DueEnv names what results hold for beside the project's files: interpreter,
+// what is installed, options, and the variables of [tool.dx-py] env_depends.
+func (r *Request) DueEnv() string {
+	var vars []string
+	for _, name := range r.Config.Tool.EnvDepends {
+		value := "\x00" // not set
+		for _, kv := range r.Vars {
+			if v, ok := strings.CutPrefix(kv, name+"="); ok {
+				value = v
+			}
+		}
+		vars = append(vars, name+"="+value)
+	}
+	return workspace.CasesEnv(r.Env, r.Args) + strings.Join(vars, "\x00")
+}
+
+// history opens what is remembered of the request's root.
+func (e *Engine) history(r Request) *history.History {
+	if r.State == "" || r.Root == "" {
+		return history.Open("")
+	}
+	return history.Open(workspace.StateFolder(r.State, r.Root))
+}
+
+// remember writes what a run taught; in an engine that lives, beside what it
+// does next. What cannot be written the next run does not know.
+func (e *Engine) remember(h *history.History, r *recorder) {
+	now := time.Now()
+	write := func() {
+		defer h.Close()
+		_ = h.Record(r.results, now)
+		if r.state == nil {
+			return
+		}
+		dir := workspace.StateFolder(r.request.State, r.request.Root)
+		opened := history.LoadOpened(dir)
+		if opened.Add(r.request.Root, r.edges, r.opaque, r.written) {
+			_ = opened.Save(dir)
+		}
+		states := history.OpenStates(dir)
+		defer states.Close()
+		_ = states.Keep(r.known(now))
+	}
+	if e == nil {
+		write()
+		return
+	}
+	e.writes.Lock() // one after another, and before whoever asks for what was learnt
+	e.writing.Go(func() {
+		defer e.writes.Unlock()
+		write()
+	})
+}
+
+// Settle returns when what runs have taught is written.
+func (e *Engine) Settle() {
+	if e != nil {
+		e.writes.Lock()
+		defer e.writes.Unlock()
+	}
+}
+
+// learn keeps which cases the functions have, for what is found statically.
+func (e *Engine) learn(r Request, s *pool.Session) {
+	if r.State == "" || r.Root == "" {
+		return
+	}
+	read, listed, ok := s.Read()
+	if !ok {
+		return
+	}
+	c := history.Collected{Root: r.Root, Env: workspace.CasesEnv(r.Env, r.Args), Read: read, Listed: listed, Cases: map[string][]string{}}
+	for _, it := range s.Items() {
+		path := pytest.ParseID(it.ID).Path
+		c.Cases[path] = append(c.Cases[path], it.ID)
+	}
+	write := func() { _ = history.Learn(workspace.StateFolder(r.State, r.Root), c) } // the next collection will tell
+	if e == nil {
+		write()
+		return
+	}
+	e.writing.Go(write)
+}

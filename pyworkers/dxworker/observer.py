@@ -1,0 +1,80 @@
+"""Which file of the project opens which other one, while tests are collected and run: what its text does not say."""
+import os
+import sys
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+STDLIB = (os.path.join(os.path.dirname(os.__file__), ""), "<frozen")
+
+# Events by which a process reads files that are told to nobody here: what starts one may depend on every file.
+STARTS = frozenset(("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.fork", "os.forkpty", "os.spawn"))
+LISTS = frozenset(("os.listdir", "os.scandir"))
+OPENS = frozenset(("sqlite3.connect", "ctypes.dlopen"))
+# Folders of pytest's own code, and of the library that it lists folders with before 7: what it reads for itself is known without looking.
+OWN = tuple(os.sep + os.path.join(*name) + os.sep for name in (("_pytest",), ("pluggy",), ("site-packages", "py")))
+
+
+class Observer:
+    """Openers are files; "" is the session: nobody's file was on the stack while it was made."""
+
+    def __init__(self):
+        self.root, self.test = None, ""
+        self.edges, self.opaque, self.written = {}, set(), set()
+
+    def begin(self, root):
+        self.root = os.path.join(str(root), "")
+
+    def event(self, event, args):
+        """Called by the audit hook, for events in project code and in all else."""
+        if event == "open":
+            path, _, flags = args
+            if isinstance(path, int) or not path:
+                return
+            path = os.path.abspath(os.fsdecode(path))
+            if not path.startswith(self.root):
+                return
+            if isinstance(flags, int) and flags & WRITING:
+                self.written.add(path)
+            elif not path.endswith(".pyc"):
+                self._edge(path, sys._getframe(2))
+        elif event in LISTS:
+            if not isinstance(args[0], int):
+                path = os.path.abspath(os.fsdecode(args[0]) if args[0] is not None else ".")
+                if path.startswith(self.root) or path + os.sep == self.root:
+                    self._edge(path, sys._getframe(2))
+        elif event in OPENS:
+            path = os.path.abspath(os.fsdecode(args[0])) if args and isinstance(args[0], (str, bytes)) and args[0] else ""
+            if path.startswith(self.root):
+                self._edge(path, sys._getframe(2))
+        elif event in STARTS:
+            opener = self._opener(sys._getframe(2))
+            if opener is not None:
+                self.opaque.add(opener)
+
+    def _edge(self, path, frame):
+        opener = self._opener(frame)
+        if opener is not None and opener != path:
+            self.edges.setdefault(opener, set()).add(path)
+
+    def _opener(self, frame):
+        """The project's file whose code is nearest on the stack; else the test's that runs; None when pytest or the import
+        system reads for itself."""
+        nearest = True
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if name.startswith(self.root) and "site-packages" not in name:
+                return name
+            if nearest:
+                if name.startswith("<frozen importlib"):
+                    return None
+                if not name.startswith(STDLIB) or "site-packages" in name:
+                    if any(own in name for own in OWN):
+                        return None
+                    nearest = False
+            frame = frame.f_back
+        return self.test
+
+    def take(self):
+        """What was seen since the last time, as the engine is told it."""
+        said = {"edges": {k: sorted(v) for k, v in self.edges.items()}, "opaque": sorted(self.opaque), "written": sorted(self.written)}
+        self.edges, self.opaque, self.written = {}, set(), set()
+        return said
