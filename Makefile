@@ -16,7 +16,7 @@ LDFLAGS := -s -w $(if $(STATIC),-linkmode external -extldflags "-static")
 # noasm: engine/internal/cpu asks the processor, in three instructions of sixty.
 TAGS := netgo,osusergo,noasm
 
-.PHONY: build demo test race lint fuzz-short bench conformance check
+.PHONY: build demo test race lint fuzz-short bench conformance check e2e-nvim e2e-node e2e-emacs
 
 build:
 	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/dx-py-ls ./cmd/dx-py-ls
@@ -69,11 +69,40 @@ fuzz-short:
 bench: build
 	$(GO) run ./cmd/internal/bench -shared $(SHARED) -dir $(BENCH) -binary bin/dx-py-ls -out testdata/perf
 	$(GO) test -run NONE -bench Keystroke -benchtime 400x ./lsp/server
+	$(GO) test -run NONE -bench FirstTree -benchtime 10x ./lsp/server
 
 # Ids and outcomes against pytest on the public suites; NAMES="click flask" for some.
 TIMES ?= 3
 conformance: build
 	$(GO) run ./cmd/internal/bench -conformance -times $(TIMES) -shared $(SHARED) -dir $(SUITES) -binary bin/dx-py-ls $(NAMES)
+
+# Real Neovims, made by the recipes; NEOTEST names a folder with neotest,
+# nvim-nio and plenary.nvim.
+E2E ?= $(HOME)/.cache/dx-py-e2e
+NEOTEST ?=
+e2e-nvim: build .demo/venv/bin/pytest
+	@if [ ! -x $(E2E)/nvim-forky/nvim ] && [ ! -x $(SHARED)/recipes/install.sh ]; then \
+		echo "e2e-nvim: skipped, there is no Neovim in $(E2E) and no $(SHARED)/recipes/install.sh to make one"; \
+	else \
+		{ [ -x $(E2E)/nvim-forky/nvim ] || DX_E2E_DIR=$(E2E) $(SHARED)/recipes/install.sh; } && \
+		DX_E2E_DIR=$(E2E) DX_NEOTEST_DIR=$(NEOTEST) lsp/editors/neovim/e2e/run.sh bin/dx-py-ls .demo/venv/bin/python; \
+	fi
+
+# An independent client, and its judgement of each message.
+e2e-node: build .demo/venv/bin/pytest
+	cd lsp/editors/node && npm ci --no-audit --no-fund --loglevel=error
+	node lsp/editors/node/check.mjs bin/dx-py-ls $(CURDIR)/.demo/venv/bin/python
+
+# Debian: emacs-nox and elpa-eglot.
+e2e-emacs: build .demo/venv/bin/pytest
+	@if ! emacs --batch -f package-initialize --eval "(require 'eglot)" 2>/dev/null; then \
+		echo "e2e-emacs: skipped, there is no Emacs with eglot"; \
+	else \
+		rm -rf .demo/emacs && mkdir -p .demo/emacs && printf '[pytest]\n' > .demo/emacs/pytest.ini && \
+		cp lsp/editors/neovim/e2e/test_shop.py .demo/emacs && cd .demo/emacs && git init -q && \
+		DX_BINARY=$(CURDIR)/bin/dx-py-ls DX_PYTHON=$(CURDIR)/.demo/venv/bin/python \
+			emacs --batch -f package-initialize -l $(CURDIR)/lsp/editors/emacs/eglot.el; \
+	fi
 
 # What has to hold before a commit.
 check: lint test

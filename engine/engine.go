@@ -46,6 +46,9 @@ type Request struct {
 
 	Stdin, Stdout, Stderr *os.File // nil: /dev/null
 
+	// Refused is called with what pytest printed when it ended before it would
+	// run a test. nil for nobody; only an Engine that is not nil calls it.
+	Refused func(printed string)
 	// Synced, when not nil, is called when all is collected, or what was has been
 	// found to be as it was.
 	Synced func()
@@ -117,6 +120,9 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		r.Synced()
 	}
 	if status, ended := session.Ended(); ended {
+		if r.Refused != nil {
+			r.Refused(session.Printed())
+		}
 		return status, nil
 	}
 	o := session.Options()

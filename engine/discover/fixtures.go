@@ -20,6 +20,7 @@ type fixtureDef struct {
 	scope   pytest.Scope
 	autouse bool
 	reason  pytest.Reason // what about it is not known
+	fn      *function     // nil when it is not seen
 }
 
 // fixtureSet holds the fixtures that one holder (plugin, conftest, module,
@@ -271,7 +272,7 @@ func (d decorated) hasFixture() bool {
 }
 
 func (w *world) fixtureDef(name string, f fixtureValue, method bool) *fixtureDef {
-	d := &fixtureDef{name: name}
+	d := &fixtureDef{name: name, fn: f.fn}
 	for k, v := range f.decorator.kwargs {
 		switch k {
 		case "params":

@@ -32,6 +32,7 @@ func (c *collector) parametrize(name string, f *function, t testFunction, reason
 		args = args[:max(0, len(args)-t.dropLast)]
 		args = slices.DeleteFunc(args, func(a string) bool { return t.filled[a] })
 	}
+	w.asks(f, c.chain, args, usefixtures)
 	var calls []parametrization
 	if reason == pytest.Exact && c.hooks.generate {
 		reason = pytest.GenerateTests
@@ -156,8 +157,11 @@ func (c *collector) calls(f *function, marks []mark, args, usefixtures []string)
 		for _, n := range list {
 			initial = append(initial[:len(initial):len(initial)], n)
 			needs = needs || !direct[n] && c.chain.parametrized(n, nil)
-			if !inMark[n] && !builtinFixtures[n] && len(c.chain.find(n)) == 0 && (w.unread || c.chain.hides()) {
-				return nil, pytest.PluginFixture
+			if !inMark[n] && !builtinFixtures[n] && len(c.chain.find(n)) == 0 {
+				if w.unread || c.chain.hides() {
+					return nil, pytest.PluginFixture
+				}
+				w.misses(f, n)
 			}
 		}
 	}

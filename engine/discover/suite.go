@@ -136,6 +136,7 @@ type world struct {
 	standIns  map[*pytest.Item][]*pytest.Item // cases of bare items, for the order
 	initial   map[string]bool                 // the arguments' paths
 	parents   map[string]bool                 // and the folders above them
+	names     *Names                          // what is noted of fixtures; nil for nothing
 }
 
 // Discover collects. Errors are *config.UsageError: an argument that names
@@ -158,8 +159,9 @@ func Discover(in Input) (*Suite, error) {
 
 // File collects one file as a walk that comes to it would: a file that no
 // pattern of python_files takes has no tests.
-func File(in Input, path string) (*Suite, error) {
+func File(in Input, path string) (*Suite, *Names, error) {
 	w := newWorld(in)
+	w.names = &Names{w: w, path: path}
 	w.loadPlugins()
 	name := filepath.Base(path)
 	dir := filepath.Dir(path)
@@ -170,7 +172,8 @@ func File(in Input, path string) (*Suite, error) {
 	}
 	w.reorder()
 	w.problems()
-	return w.suite, nil
+	w.names.complete()
+	return w.suite, w.names, nil
 }
 
 func newWorld(in Input) *world {

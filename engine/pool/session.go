@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"slices"
 	"sync"
@@ -100,6 +101,21 @@ func (p *Session) collect(ctx context.Context) (err error) {
 	}
 	return nil
 }
+
+// Printed is what pytest printed while it collected, of a session of a Pool.
+func (p *Session) Printed() string {
+	if p.head == nil {
+		return ""
+	}
+	b, err := io.ReadAll(io.NewSectionReader(p.head.out.file, 0, maxPrinted))
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+// maxPrinted bounds what is shown of a collection that failed.
+const maxPrinted = 4 << 20
 
 // reuse makes a kept session that of another run.
 func (p *Session) reuse(s Settings) {

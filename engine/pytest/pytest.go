@@ -76,6 +76,10 @@ func ParseScope(s string) (Scope, bool) {
 	return FunctionScope, false
 }
 
+func (s Scope) String() string {
+	return [...]string{"function", "class", "module", "package", "session"}[s]
+}
+
 // Reason says why an item is listed bare: its cases, or whether it exists at
 // all, are known only at run time. The list is closed and part of the output.
 type Reason string

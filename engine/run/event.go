@@ -1,6 +1,9 @@
 package run
 
-import "github.com/dx-py/dx-py-ls/engine/pytest"
+import (
+	"github.com/dx-py/dx-py-ls/engine/plan"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
+)
 
 // Event is what a sink is told. Exactly one field is set.
 type Event struct {
@@ -17,6 +20,7 @@ type Event struct {
 
 // Started begins a run.
 type Started struct {
+	Items          []plan.Item // that will run, in the order of one worker
 	Tests, Workers int
 	Mode, Reason   string
 	Divisible      bool   // several workers could run them

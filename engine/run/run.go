@@ -133,7 +133,7 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 		}
 	}
 	d.order = d.options.Plan.Order()
-	d.emit(Event{Started: &Started{Tests: len(d.order), Workers: max(o.Workers, 1), Mode: o.Mode, Reason: o.Reason, Version: o.Version, Divisible: o.Divisible}})
+	d.emit(Event{Started: &Started{Items: d.ordered(), Tests: len(d.order), Workers: max(o.Workers, 1), Mode: o.Mode, Reason: o.Reason, Version: o.Version, Divisible: o.Divisible}})
 	err := d.start()
 	if err == nil {
 		err = d.loop(ctx)
@@ -202,6 +202,15 @@ type frame struct {
 	kind    wire.Kind
 	item    int
 	payload []byte
+}
+
+// ordered are the items that will run, in their order.
+func (d *dispatcher) ordered() []plan.Item {
+	out := make([]plan.Item, len(d.order))
+	for k, i := range d.order {
+		out[k] = d.items[i]
+	}
+	return out
 }
 
 func (d *dispatcher) emit(e Event) {

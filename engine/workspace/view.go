@@ -16,7 +16,8 @@ type View struct {
 	Module   *pysrc.Module
 	Items    []*pytest.Item // in pytest's order; empty when pytest would not collect the file
 	Problems []discover.Problem
-	Text     []byte // of the buffer, nil when the file is not open
+	Names    *discover.Names // its fixtures, and who asks for them
+	Text     []byte          // of the buffer, nil when the file is not open
 }
 
 // View collects one file. It needs the conftest.py files above it and what it
@@ -53,11 +54,11 @@ func (s *Snapshot) view(path string) (*View, error) {
 	one.Options.Args = []string{path}
 	one.Options.Keyword, one.Options.MarkExpr, one.Options.Deselect = "", "", nil
 	d := discover.Input{Config: &one, Env: env, Source: fs, Exprs: s.cache.exprs}
-	suite, err := discover.File(d, path)
+	suite, names, err := discover.File(d, path)
 	if err != nil {
 		return nil, err
 	}
-	v.Items = suite.Items
+	v.Items, v.Names = suite.Items, names
 	for _, p := range suite.Problems {
 		if p.Path == path {
 			v.Problems = append(v.Problems, p)

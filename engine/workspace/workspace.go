@@ -42,7 +42,8 @@ type Workspace struct {
 	settings Settings
 	overlays map[string]*overlay
 	current  *Snapshot
-	cache    *cache // of a process that stays
+	disk     *Snapshot // without buffers
+	cache    *cache    // of a process that stays
 	conf     *configured
 }
 
@@ -68,11 +69,14 @@ func (w *Workspace) Apply(u Update) *Snapshot {
 		}
 		for _, c := range u.Files {
 			changed = change(next, c) || changed
+			if c.Text == nil {
+				w.disk = nil
+			}
 		}
 		w.overlays = next
 	}
 	if w.conf == nil || u.Disk || u.Settings != nil {
-		w.conf = &configured{}
+		w.conf, w.disk = &configured{}, nil
 	}
 	if changed {
 		next := &Snapshot{settings: w.settings, overlays: w.overlays, cache: w.cache, conf: w.conf}
@@ -82,6 +86,18 @@ func (w *Workspace) Apply(u Update) *Snapshot {
 		w.current = next
 	}
 	return w.current
+}
+
+// Disk returns the Snapshot without the buffers: what a run would see. Its
+// list of tests is remembered across keystrokes.
+func (w *Workspace) Disk() *Snapshot {
+	w.Apply(Update{})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.disk == nil {
+		w.disk = &Snapshot{settings: w.settings, cache: w.cache, conf: w.conf}
+	}
+	return w.disk
 }
 
 // Close frees the trees of open buffers.

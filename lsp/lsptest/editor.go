@@ -33,10 +33,16 @@ type Editor struct {
 	version  map[string]int
 	diags    map[string]diagnostics
 	messages []string      // of window/showMessage
-	changed  chan struct{} // closed and replaced when diagnostics come
+	said     []Message     // notifications and requests of the server, in order
+	settings any           // what workspace/configuration is answered with
+	changed  chan struct{} // closed and replaced when a message comes
 	err      error
 	done     chan struct{}
 	served   chan error
+	stopped  bool
+	utf8     bool
+
+	Initialized struct{ Capabilities map[string]any } // what initialize was answered with
 }
 
 type reply struct {
@@ -52,20 +58,69 @@ type diagnostics struct {
 	messages []string
 }
 
+// Message is what the server has sent, without being asked.
+type Message struct {
+	Method string
+	Params json.RawMessage
+}
+
+// Client says what an editor is like. The zero Client trusts nothing and can
+// nothing but redraw lenses.
+type Client struct {
+	Capabilities map[string]any // over those
+	Options      map[string]any // initializationOptions
+	Folders      []string       // of the workspace; none: the editor's
+	Settings     any            // what workspace/configuration is answered with
+}
+
+// Rich is a client that draws a tree of tests, in a workspace that the user
+// trusts.
+func Rich() Client {
+	return Client{
+		Options: map[string]any{"trusted": true},
+		Capabilities: map[string]any{
+			"experimental": map[string]any{"dxPyTests": map[string]any{"version": 1}, "serverStatusNotification": true},
+			"window":       map[string]any{"workDoneProgress": true, "showDocument": map[string]any{"support": true}},
+		},
+	}
+}
+
 // Start runs a server for a folder that the user trusts, and initializes it.
 func Start(t testing.TB, dir string, opts server.Options) *Editor {
 	t.Helper()
-	return start(t, dir, opts, map[string]any{"trusted": true})
+	return StartClient(t, dir, opts, Client{Options: map[string]any{"trusted": true}})
 }
 
 // StartUntrusted is Start without the user's trust.
 func StartUntrusted(t testing.TB, dir string, opts server.Options) *Editor {
 	t.Helper()
-	return start(t, dir, opts, nil)
+	return StartClient(t, dir, opts, Client{})
 }
 
-func start(t testing.TB, dir string, opts server.Options, options map[string]any) *Editor {
+// StartClient is Start for any client.
+func StartClient(t testing.TB, dir string, opts server.Options, c Client) *Editor {
 	t.Helper()
+	e := connect(t, dir, opts)
+	e.settings = c.Settings
+	capabilities := map[string]any{"workspace": map[string]any{"codeLens": map[string]any{"refreshSupport": true}}}
+	for k, v := range c.Capabilities {
+		capabilities[k] = v
+	}
+	folders := []any{}
+	for _, f := range append(c.Folders, dir)[:max(1, len(c.Folders))] {
+		folders = append(folders, map[string]any{"uri": "file://" + f, "name": filepath.Base(f)})
+	}
+	e.Call("initialize", map[string]any{
+		"processId": nil, "rootUri": "file://" + dir, "initializationOptions": c.Options, "capabilities": capabilities, "workspaceFolders": folders,
+	}, &e.Initialized)
+	e.utf8 = e.Initialized.Capabilities["positionEncoding"] == "utf-8"
+	e.Notify("initialized", map[string]any{})
+	t.Cleanup(e.Stop)
+	return e
+}
+
+// connect runs a server that waits for initialize.
+func connect(t testing.TB, dir string, opts server.Options) *Editor {
 	toServer, in := io.Pipe()
 	out, fromServer := io.Pipe()
 	e := &Editor{
@@ -79,17 +134,15 @@ func start(t testing.TB, dir string, opts server.Options, options map[string]any
 		e.served <- err
 	}()
 	go e.read(out)
-	e.Call("initialize", map[string]any{
-		"processId": nil, "rootUri": "file://" + dir, "initializationOptions": options,
-		"capabilities":     map[string]any{"workspace": map[string]any{"codeLens": map[string]any{"refreshSupport": true}}},
-		"workspaceFolders": []any{map[string]any{"uri": "file://" + dir, "name": "test"}},
-	}, nil)
-	e.Notify("initialized", map[string]any{})
-	t.Cleanup(e.stop)
 	return e
 }
 
-func (e *Editor) stop() {
+// Stop ends the server. Cleanup does it, where a test does not.
+func (e *Editor) Stop() {
+	if e.stopped {
+		return
+	}
+	e.stopped = true
 	e.Call("shutdown", nil, nil)
 	e.Notify("exit", nil)
 	if err := <-e.served; err != nil {
@@ -184,17 +237,9 @@ func (e *Editor) read(out io.Reader) {
 
 func (e *Editor) message(body []byte) {
 	var m struct {
-		ID     *int   `json:"id"`
-		Method string `json:"method"`
-		Params struct {
-			URI         string
-			Version     int
-			Message     string
-			Diagnostics []struct {
-				Message string
-				Range   struct{ Start struct{ Line int } }
-			}
-		} `json:"params"`
+		ID     json.RawMessage `json:"id"`
+		Method string          `json:"method"`
+		Params json.RawMessage `json:"params"`
 		reply
 	}
 	if err := json.Unmarshal(body, &m); err != nil {
@@ -203,26 +248,112 @@ func (e *Editor) message(body []byte) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch {
-	case m.Method == "textDocument/publishDiagnostics":
-		d := diagnostics{version: m.Params.Version}
-		for _, x := range m.Params.Diagnostics {
-			d.messages = append(d.messages, fmt.Sprintf("%d: %s", x.Range.Start.Line+1, x.Message))
+	if m.Method == "" {
+		if id, err := strconv.Atoi(string(m.ID)); err == nil && e.wait[id] != nil {
+			e.wait[id] <- m.reply
+			delete(e.wait, id)
 		}
-		e.diags[filepath.Base(m.Params.URI)] = d
-		close(e.changed)
-		e.changed = make(chan struct{})
-	case m.Method == "window/showMessage":
-		e.messages = append(e.messages, m.Params.Message)
-	case m.Method == "workspace/codeLens/refresh":
-		go e.write(map[string]any{"id": *m.ID, "result": nil}) // the server may not read while it writes
-	case m.Method == "" && m.ID != nil:
-		if ch := e.wait[*m.ID]; ch != nil {
-			ch <- m.reply
-			delete(e.wait, *m.ID)
+		return
+	}
+	e.said = append(e.said, Message{m.Method, m.Params})
+	switch m.Method {
+	case "textDocument/publishDiagnostics":
+		e.published(m.Params)
+	case "window/showMessage":
+		var p struct{ Message string }
+		if err := json.Unmarshal(m.Params, &p); err != nil {
+			e.t.Error(err)
+		}
+		e.messages = append(e.messages, p.Message)
+	}
+	close(e.changed)
+	e.changed = make(chan struct{})
+	if m.ID != nil {
+		result := any(nil)
+		switch m.Method {
+		case "workspace/configuration":
+			var p struct{ Items []any }
+			if err := json.Unmarshal(m.Params, &p); err != nil {
+				e.t.Error(err)
+			}
+			result = slices.Repeat([]any{e.settings}, len(p.Items))
+		case "window/showDocument":
+			result = map[string]any{"success": true}
+		}
+		go e.answer(m.ID, result) // the server may not read while it writes
+	}
+}
+
+// answer answers the server. It may have ended meanwhile.
+func (e *Editor) answer(id json.RawMessage, result any) {
+	b, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": id, "result": result})
+	if err != nil {
+		e.t.Error(err)
+		return
+	}
+	_, _ = fmt.Fprintf(e.in, "Content-Length: %d\r\n\r\n%s", len(b), b)
+}
+
+func (e *Editor) published(params json.RawMessage) {
+	var p struct {
+		URI         string
+		Version     int
+		Diagnostics []struct {
+			Message string
+			Range   struct{ Start struct{ Line int } }
+		}
+	}
+	if err := json.Unmarshal(params, &p); err != nil {
+		e.t.Error(err)
+	}
+	d := diagnostics{version: p.Version}
+	for _, x := range p.Diagnostics {
+		d.messages = append(d.messages, fmt.Sprintf("%d: %s", x.Range.Start.Line+1, x.Message))
+	}
+	e.diags[filepath.Base(p.URI)] = d
+}
+
+// All returns what the server has sent without being asked, in order.
+func (e *Editor) All() []Message {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.said)
+}
+
+// Said returns what the server has sent of a method, in order.
+func (e *Editor) Said(method string) []json.RawMessage {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []json.RawMessage
+	for _, m := range e.said {
+		if m.Method == method {
+			out = append(out, m.Params)
+		}
+	}
+	return out
+}
+
+// After waits until want holds of what the server has sent of a method. It
+// ends with the test's own deadline.
+func (e *Editor) After(method string, want func(params []json.RawMessage) bool) {
+	e.t.Helper()
+	for {
+		e.mu.Lock()
+		changed := e.changed
+		e.mu.Unlock()
+		if want(e.Said(method)) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-e.done:
+			e.t.Fatalf("the connection broke: %v", e.err)
 		}
 	}
 }
+
+// URI is that of a file in the editor's folder.
+func (e *Editor) URI(name string) string { return "file://" + filepath.Join(e.dir, name) }
 
 func (e *Editor) doc(name string) map[string]any {
 	return map[string]any{"uri": "file://" + filepath.Join(e.dir, name)}
@@ -248,19 +379,35 @@ func (e *Editor) Change(name string, from, to int, text string) {
 	e.Notify("textDocument/didChange", map[string]any{
 		"textDocument": d,
 		"contentChanges": []any{map[string]any{
-			"range": map[string]any{"start": position(old, from), "end": position(old, to)}, "text": text,
+			"range": map[string]any{"start": e.position(old, from), "end": e.position(old, to)}, "text": text,
 		}},
 	})
 	e.texts[name] = old[:from] + text + old[to:]
 }
 
-// position is the LSP position of a byte offset, in UTF-16.
-func position(text string, at int) map[string]any {
+// Buffer is what the editor shows, and whether it is open.
+func (e *Editor) Buffer(name string) (text string, open bool) {
+	text, open = e.texts[name]
+	return text, open
+}
+
+// Problems are those that were published last, "LINE: MESSAGE".
+func (e *Editor) Problems(name string) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.diags[name].messages)
+}
+
+// position is the LSP position of a byte offset.
+func (e *Editor) position(text string, at int) map[string]any {
 	line, start := 0, 0
 	for i := 0; i < at; i++ {
 		if text[i] == '\n' {
 			line, start = line+1, i+1
 		}
+	}
+	if e.utf8 {
+		return map[string]any{"line": line, "character": at - start}
 	}
 	return map[string]any{"line": line, "character": len(utf16.Encode([]rune(text[start:at])))}
 }
@@ -269,80 +416,4 @@ func position(text string, at int) map[string]any {
 func (e *Editor) CloseFile(name string) {
 	e.Notify("textDocument/didClose", map[string]any{"textDocument": e.doc(name)})
 	delete(e.texts, name)
-}
-
-// Lenses returns the lenses of a buffer as "LINE: TITLE", lines from 1.
-func (e *Editor) Lenses(name string) []string {
-	e.t.Helper()
-	var ls []struct {
-		Range   struct{ Start struct{ Line int } }
-		Command struct{ Title string }
-	}
-	e.Call("textDocument/codeLens", map[string]any{"textDocument": e.doc(name)}, &ls)
-	out := []string{}
-	for _, l := range ls {
-		out = append(out, fmt.Sprintf("%d: %s", l.Range.Start.Line+1, l.Command.Title))
-	}
-	return out
-}
-
-// Click runs the command of the lens on a line, from 1, and returns the
-// command's error.
-func (e *Editor) Click(name string, line int) error {
-	e.t.Helper()
-	var ls []struct {
-		Range   struct{ Start struct{ Line int } }
-		Command struct {
-			Command   string
-			Arguments json.RawMessage
-		}
-	}
-	e.Call("textDocument/codeLens", map[string]any{"textDocument": e.doc(name)}, &ls)
-	for _, l := range ls {
-		if l.Range.Start.Line+1 == line {
-			return e.Try("workspace/executeCommand", map[string]any{"command": l.Command.Command, "arguments": l.Command.Arguments}, nil)
-		}
-	}
-	return fmt.Errorf("no lens on line %d", line)
-}
-
-// Messages are what the server has shown to the user.
-func (e *Editor) Messages() []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return slices.Clone(e.messages)
-}
-
-// Symbol is one document symbol.
-type Symbol struct {
-	Name     string
-	Detail   string
-	Children []Symbol
-}
-
-// Symbols returns the symbols of a buffer.
-func (e *Editor) Symbols(name string) []Symbol {
-	e.t.Helper()
-	var out []Symbol
-	e.Call("textDocument/documentSymbol", map[string]any{"textDocument": e.doc(name)}, &out)
-	return out
-}
-
-// AfterProblems waits until want holds of the problems, "LINE: MESSAGE", that
-// the server has published for a buffer. It ends with the test's own deadline.
-func (e *Editor) AfterProblems(name string, want func(messages []string) bool) []string {
-	e.t.Helper()
-	for {
-		e.mu.Lock()
-		d, changed := e.diags[name], e.changed
-		e.mu.Unlock()
-		if want(d.messages) {
-			return d.messages
-		}
-		select {
-		case <-changed:
-		case <-e.done:
-			e.t.Fatalf("the connection broke: %v", e.err)
-		}
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"unicode/utf8"
 
 	"go.lsp.dev/protocol"
@@ -15,6 +16,9 @@ import (
 
 // pathOf returns the file of a document; false for what is no file.
 func pathOf(u uri.URI) (string, bool) {
+	if len(u) < 5 || !strings.EqualFold(string(u[:5]), "file:") {
+		return "", false // Parse takes "" for file:///
+	}
 	c, err := uri.Parse(string(u))
 	if err != nil || len(c) < 5 || c[:5] != "file:" {
 		return "", false
@@ -32,19 +36,28 @@ func pathOf(u uri.URI) (string, bool) {
 
 func dirOf(path string) string { return filepath.Dir(path) }
 
+// pathOfText is pathOf for a URI of a message of our own.
+func pathOfText(s string) (string, bool) { return pathOf(uri.URI(s)) }
+
+// place is a folder as a client names it.
+type place struct {
+	path string
+	uri  uri.URI
+}
+
 // foldersOf returns the folders of a client: workspaceFolders, else rootUri.
-func foldersOf(p *protocol.InitializeParams) []string {
-	var out []string
+func foldersOf(p *protocol.InitializeParams) []place {
+	var out []place
 	if fs, ok := p.WorkspaceFolders.Get(); ok {
 		for _, f := range fs {
 			if path, ok := pathOf(f.URI); ok {
-				out = append(out, path)
+				out = append(out, place{path, f.URI})
 			}
 		}
 	}
 	if len(out) == 0 && p.RootURI != nil {
 		if path, ok := pathOf(*p.RootURI); ok {
-			out = append(out, path)
+			out = append(out, place{path, *p.RootURI})
 		}
 	}
 	return out
@@ -52,7 +65,8 @@ func foldersOf(p *protocol.InitializeParams) []string {
 
 // offset returns the byte offset of a position. A position behind the end of
 // its line means the line's end, as LSP says; one behind the last line is an
-// error, since an edit there cannot be meant.
+// error, since an edit there cannot be meant. Editors for which "\r" is a
+// character of the line (Neovim with fileformat=unix) have positions behind it.
 func (s *server) offset(text []byte, pos protocol.Position) (int, error) {
 	at := 0
 	for range pos.Line {
@@ -69,9 +83,12 @@ func (s *server) offset(text []byte, pos protocol.Position) (int, error) {
 	if k := bytes.IndexByte(line, '\n'); k >= 0 {
 		line = line[:k]
 	}
-	line = bytes.TrimSuffix(line, []byte{'\r'})
+	end := len(bytes.TrimSuffix(line, []byte{'\r'}))
 	if s.utf8 {
-		return at + min(int(pos.Character), len(line)), nil
+		if int(pos.Character) > len(line) {
+			return at + end, nil
+		}
+		return at + int(pos.Character), nil
 	}
 	units := int(pos.Character)
 	n := 0
@@ -85,6 +102,9 @@ func (s *server) offset(text []byte, pos protocol.Position) (int, error) {
 			break // between the halves of a pair: before it
 		}
 		n += size
+	}
+	if n == len(line) && units > 0 {
+		n = end
 	}
 	return at + n, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 
 	"go.lsp.dev/protocol"
 	"go.lsp.dev/uri"
@@ -58,7 +59,6 @@ func (s *server) DidChange(_ context.Context, p *protocol.DidChangeTextDocumentP
 			text = next
 		}
 	}
-	s.results.forget(path)
 	s.set(&document{uri: old.uri, path: path, version: p.TextDocument.Version, text: text})
 	return nil
 }
@@ -85,9 +85,40 @@ func (s *server) splice(text []byte, c *protocol.TextDocumentContentChangePartia
 func (s *server) set(d *document) {
 	s.mu.Lock()
 	s.docs[d.path] = d
-	s.workspaceOf(d.path).Apply(workspace.Update{Files: []file.Change{{Path: d.path, Text: nonNil(d.text), Version: d.version}}})
+	s.folderOf(d.path).ws.Apply(d.update())
 	s.mu.Unlock()
+	s.turn(s.results.content(d.path, nonNil(d.text)))
 	s.due()
+}
+
+func (d *document) update() workspace.Update {
+	return workspace.Update{Files: []file.Change{{Path: d.path, Text: nonNil(d.text), Version: d.version}}}
+}
+
+// saved reports whether the file on disk holds what the buffer does.
+func (d *document) saved() bool {
+	disk, err := os.ReadFile(d.path)
+	return err == nil && bytes.Equal(disk, d.text)
+}
+
+// diskChanged takes in that files on disk may be others. Whoever watches them
+// calls it: the client by didSave and didChangeWatchedFiles.
+func (s *server) diskChanged() {
+	s.mu.Lock()
+	for _, f := range s.folders {
+		f.ws.Apply(workspace.Update{Disk: true})
+	}
+	open := map[string]bool{}
+	for p := range s.docs {
+		open[p] = true
+	}
+	s.mu.Unlock()
+	for _, p := range s.results.paths() {
+		if !open[p] {
+			s.turn(s.results.content(p, nil))
+		}
+	}
+	s.listAgain()
 }
 
 // nonNil keeps an empty buffer apart from no buffer.
@@ -99,7 +130,7 @@ func nonNil(text []byte) []byte {
 }
 
 // DidClose gives a buffer back: the file on disk counts again.
-func (s *server) DidClose(ctx context.Context, p *protocol.DidCloseTextDocumentParams) error {
+func (s *server) DidClose(_ context.Context, p *protocol.DidCloseTextDocumentParams) error {
 	path, ok := pathOf(p.TextDocument.URI)
 	if !ok {
 		return nil
@@ -108,11 +139,13 @@ func (s *server) DidClose(ctx context.Context, p *protocol.DidCloseTextDocumentP
 	d := s.docs[path]
 	if d != nil {
 		delete(s.docs, path)
-		s.workspaceOf(path).Apply(workspace.Update{Files: []file.Change{{Path: path}}})
+		s.folderOf(path).ws.Apply(workspace.Update{Files: []file.Change{{Path: path}}})
 	}
 	s.mu.Unlock()
 	if d == nil {
 		return fmt.Errorf("close of %s, which is not open", path)
 	}
-	return s.client.PublishDiagnostics(ctx, &protocol.PublishDiagnosticsParams{URI: d.uri, Diagnostics: []protocol.Diagnostic{}})
+	s.turn(s.results.content(path, nil))
+	s.due()
+	return nil
 }

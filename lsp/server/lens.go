@@ -28,7 +28,8 @@ func (s *server) CodeLens(_ context.Context, p *protocol.CodeLensParams) ([]prot
 // spot is a place that gets one lens.
 type spot struct {
 	row, col uint32
-	n        int // length of the name
+	n        int    // length of the name
+	end      uint32 // last row, of a class
 	cases    int
 	reason   pytest.Reason
 	class    bool
@@ -42,7 +43,7 @@ func (s *server) lenses(v *workspace.View, l *lines, doc *document) []protocol.C
 	}
 	add := func(r protocol.Range, title, name string) {
 		out = append(out, protocol.CodeLens{Range: r, Command: protocol.Command{
-			Title: s.results.of(doc.path, name) + title, Command: commandRun, Arguments: runArguments(doc.uri, name),
+			Title: s.results.title(doc.path, name) + title, Command: commandRun, Arguments: runArguments(doc.uri, name),
 		}})
 	}
 	add(s.span(l, 0, 0, 0), total(v.Items), "")

@@ -2,62 +2,239 @@ package server
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
-	"go.lsp.dev/protocol"
-
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
-	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
 
-// results are how the tests of each file ended when they last ran.
+// results are how tests ended when they last ran, with the bytes of the file
+// that ran: a result is stale while its file, or the buffer of it, holds
+// others.
 type results struct {
 	mu      sync.Mutex
-	files   map[string]map[string]*pytest.Result // path, then what stands behind it in the id
-	running map[string][]string                  // path, then the names under way
+	files   map[string]*fileResults
+	running []key
 }
 
-// begin forgets what a run will tell anew.
-func (r *results) begin(path, name string) {
+type fileResults struct {
+	tests  map[string]*known // by what stands behind the file in the id
+	cases  map[string]learnt // by the function's name
+	broken *broken           // why the file could not be collected
+	now    file.Digest       // of the buffer; of the file on disk when it is not open
+	id     file.Identity     // of the file on disk that now was taken from; zero for a buffer
+}
+
+// known is the last result of one test.
+type known struct {
+	*pytest.Result
+	folder *folder
+	ran    *source
+}
+
+// source is the file that ran.
+type source struct {
+	settled bool // the digest is known
+	sure    bool // and is that of the bytes that ran
+	digest  file.Digest
+	text    []byte // kept where a test failed: its lines are looked up in the buffer
+}
+
+// learnt are the cases of a function that only a run could tell.
+type learnt struct {
+	body  file.Digest // of the function's lines
+	names []string    // with what stands before them
+}
+
+// broken is an error of collection.
+type broken struct {
+	line    int // 1-based
+	message string
+	text    string
+	ran     *source
+}
+
+func (r *results) file(path string) *fileResults {
+	if r.files == nil {
+		r.files = map[string]*fileResults{}
+	}
+	f := r.files[path]
+	if f == nil {
+		f = &fileResults{tests: map[string]*known{}, cases: map[string]learnt{}}
+		r.files[path] = f
+	}
+	return f
+}
+
+// covers reports whether a test is a part of what a key stands for.
+func (k key) covers(path, name string) bool {
+	if k.path == path {
+		return within(name, k.name)
+	}
+	_, in := file.Rel(k.path, path)
+	return in && k.name == ""
+}
+
+// begin notes what is under way.
+func (r *results) begin(keys []key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.running == nil {
-		r.files, r.running = map[string]map[string]*pytest.Result{}, map[string][]string{}
-	}
-	r.running[path] = append(r.running[path], name)
-	for have := range r.files[path] {
-		if within(have, name) {
-			delete(r.files[path], have)
+	r.running = append(r.running, keys...)
+}
+
+// collected forgets what a run will tell anew: it has found its tests.
+func (r *results) collected(keys []key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for path, f := range r.files {
+		for _, k := range keys {
+			if !k.covers(path, k.name) && k.path != path {
+				continue
+			}
+			if k.name == "" || k.path == path {
+				f.broken = nil
+			}
+			for name := range f.tests {
+				if k.covers(path, name) {
+					delete(f.tests, name)
+				}
+			}
 		}
 	}
 }
 
-func (r *results) end(path, name string) {
+func (r *results) end(keys []key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i, n := range r.running[path] {
-		if n == name {
-			r.running[path] = append(r.running[path][:i:i], r.running[path][i+1:]...)
-			return
+	for _, k := range keys {
+		if i := slices.Index(r.running, k); i >= 0 {
+			r.running = slices.Delete(r.running, i, i+1)
 		}
 	}
 }
 
-func (r *results) add(path, name string, t *pytest.Result) {
+func (r *results) add(f *folder, path, name string, t *pytest.Result, ran *source) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.files[path] == nil {
-		r.files[path] = map[string]*pytest.Result{}
-	}
-	r.files[path][name] = t
+	r.file(path).tests[name] = &known{t, f, ran}
 }
 
-// forget drops the results of a file whose text has changed.
-func (r *results) forget(path string) {
+// of returns the last result of one test, and whether it is stale.
+func (r *results) of(path, name string) (k *known, stale bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.files, path)
+	f := r.files[path]
+	if f == nil || f.tests[name] == nil {
+		return nil, false
+	}
+	return f.tests[name], f.stale(f.tests[name].ran)
+}
+
+func (f *fileResults) stale(ran *source) bool {
+	return ran != nil && ran.settled && (!ran.sure || ran.digest != f.now)
+}
+
+// settle says which bytes ran.
+func (r *results) settle(path string, ran *source, sure bool, text []byte, buffer []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ran.settled, ran.sure, ran.digest = true, sure, file.DigestOf(text)
+	f := r.file(path)
+	f.now, f.id = ran.digest, file.Identity{}
+	if buffer != nil {
+		f.now = file.DigestOf(buffer)
+	} else {
+		f.id, _ = file.Stat(path)
+	}
+}
+
+// turned is a test whose result has become stale, or is good again.
+type turned struct {
+	*known
+	path, name string
+	stale      bool
+}
+
+// content says what a file holds now, and returns the tests whose staleness
+// has changed. nil is the file on disk.
+func (r *results) content(path string, buffer []byte) []turned {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.files[path]
+	if f == nil || len(f.tests) == 0 && f.broken == nil {
+		return nil
+	}
+	if buffer != nil {
+		return f.becomes(path, file.DigestOf(buffer), file.Identity{})
+	}
+	id, there := file.Stat(path)
+	if there && id == f.id && !id.Racy(time.Now().UnixNano()) {
+		return nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		text = nil // another digest than any file that ran
+	}
+	return f.becomes(path, file.DigestOf(text), id)
+}
+
+func (f *fileResults) becomes(path string, now file.Digest, id file.Identity) []turned {
+	before := f.now
+	f.now, f.id = now, id
+	if before == now {
+		return nil
+	}
+	var out []turned
+	for name, k := range f.tests {
+		if k.ran == nil || !k.ran.settled || !k.ran.sure {
+			continue
+		}
+		if was, is := k.ran.digest != before, k.ran.digest != now; was != is {
+			out = append(out, turned{k, path, name, is})
+		}
+	}
+	slices.SortFunc(out, func(a, b turned) int { return a.Index - b.Index })
+	return out
+}
+
+// paths are the files that have results.
+func (r *results) paths() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for p := range r.files {
+		out = append(out, p)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// bad are the tests of a folder that failed when they last ran.
+func (r *results) bad(under string) []key {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []key
+	for path, f := range r.files {
+		if _, in := file.Rel(under, path); !in {
+			continue
+		}
+		if f.broken != nil {
+			out = append(out, key{path, ""})
+			continue
+		}
+		for name, k := range f.tests {
+			if k.Outcome.Bad() {
+				out = append(out, key{path, name})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b key) int { return strings.Compare(a.path+a.name, b.path+b.name) })
+	return out
 }
 
 // within reports whether a test is a part of what a name stands for: itself,
@@ -67,37 +244,48 @@ func within(test, name string) bool {
 	return ok && (name == "" || rest == "" || rest[0] == '[' || strings.HasPrefix(rest, "::"))
 }
 
-// of says in front of a lens's title how a part of a file ended: the worst of
-// its tests and the time of all.
-func (r *results) of(path, name string) string {
+// title says in front of a lens's title how a part of a file ended: the worst
+// of its tests and the time of all.
+func (r *results) title(path, name string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, n := range r.running[path] {
-		if within(name, n) {
+	for _, k := range r.running {
+		if k.covers(path, name) {
 			return "… | "
 		}
 	}
+	f := r.files[path]
+	if f == nil {
+		return ""
+	}
 	counts := map[pytest.Outcome]int{}
-	worst, n, seconds := pytest.NotRun, 0, 0.0
-	for have, t := range r.files[path] {
+	worst, n, seconds, stale := pytest.NotRun, 0, 0.0, ""
+	for have, t := range f.tests {
 		if within(have, name) {
 			counts[t.Outcome]++
 			worst = max(worst, t.Outcome)
 			seconds += t.Seconds()
 			n++
+			if f.stale(t.ran) {
+				stale = " before the edit"
+			}
 		}
 	}
 	switch {
+	case f.broken != nil:
+		return "✗ not collected | "
 	case n == 0:
 		return ""
 	case worst.Bad():
 		bad := counts[pytest.Failed] + counts[pytest.Error]
 		if n == 1 {
-			return fmt.Sprintf("✗ %s | ", worst)
+			return fmt.Sprintf("✗ %s%s | ", worst, stale)
 		}
-		return fmt.Sprintf("✗ %d of %d failed | ", bad, n)
+		return fmt.Sprintf("✗ %d of %d failed%s | ", bad, n, stale)
 	case n == 1 && worst != pytest.Passed:
-		return fmt.Sprintf("– %s | ", worst)
+		return fmt.Sprintf("– %s%s | ", worst, stale)
+	case stale != "":
+		return fmt.Sprintf("– passed%s | ", stale) // no green for bytes that did not run
 	}
 	return fmt.Sprintf("✓ %s | ", duration(seconds))
 }
@@ -112,25 +300,84 @@ func duration(seconds float64) string {
 	return fmt.Sprintf("%.1f s", seconds)
 }
 
-// failures are diagnostics for what failed in a file, at the line of the
-// file's own frame.
-func (s *server) failures(v *workspace.View) []protocol.Diagnostic {
-	l := newLines(v.Text)
-	s.results.mu.Lock()
-	defer s.results.mu.Unlock()
-	var out []protocol.Diagnostic
-	for _, t := range s.results.files[v.Path] {
-		if !t.Outcome.Bad() {
+// split takes the id of a result apart, relative to the root that pytest had.
+func split(root, id string) (path, name string) {
+	rel, name, ok := strings.Cut(id, "::")
+	if ok {
+		name = "::" + name
+	}
+	return file.Abs(root, filepath.FromSlash(rel)), name
+}
+
+// setBroken notes why a file was not collected.
+func (r *results) setBroken(path string, b *broken) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.file(path)
+	clear(f.tests)
+	f.broken = b
+	if f.id == (file.Identity{}) && f.now == (file.Digest{}) {
+		f.now = b.ran.digest
+	}
+}
+
+// keepTexts keeps the text of files in which a test failed, where it is still
+// that which ran.
+func (r *results) keepTexts(paths []string) {
+	for _, p := range paths {
+		text, err := os.ReadFile(p)
+		if err != nil {
 			continue
 		}
-		row := uint32(max(t.FailLine, 1) - 1)
-		row = min(row, uint32(len(l.start)-1))
-		_, name, _ := strings.Cut(t.ID, "::")
-		out = append(out, protocol.Diagnostic{
-			Range: s.rows(l, row, row), Severity: protocol.DiagnosticSeverityError, Source: protocol.NewOptional("dx-py"),
-			Message: protocol.String(name + ": " + t.Message),
-		})
+		d := file.DigestOf(text)
+		r.mu.Lock()
+		for _, k := range r.file(p).tests {
+			if k.ran != nil && k.ran.digest == d {
+				k.ran.text = text
+			}
+		}
+		r.mu.Unlock()
 	}
-	sortDiagnostics(out)
+}
+
+// brokenText is why a file was not collected, "" when it was.
+func (r *results) brokenText(path string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := r.files[path]; f != nil && f.broken != nil {
+		return f.broken.message
+	}
+	return ""
+}
+
+// learn notes cases of a function, and reports whether they are new.
+func (r *results) learn(path, name string, l learnt) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.file(path)
+	old, had := f.cases[name]
+	if had && old.body == l.body {
+		for _, n := range old.names {
+			if !slices.Contains(l.names, n) {
+				l.names = append(l.names, n) // a run of one case shows only that
+			}
+		}
+	}
+	f.cases[name] = l
+	return !had || old.body != l.body || len(old.names) != len(l.names)
+}
+
+// casesOf are the cases that runs have shown in a file.
+func (r *results) casesOf(path string) map[string]learnt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.files[path]
+	if f == nil {
+		return nil
+	}
+	out := make(map[string]learnt, len(f.cases))
+	for k, v := range f.cases {
+		out[k] = v
+	}
 	return out
 }

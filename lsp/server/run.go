@@ -1,146 +1,315 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"go.lsp.dev/jsonrpc2"
 	"go.lsp.dev/protocol"
-	"go.lsp.dev/uri"
 
 	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/run"
-	"github.com/dx-py/dx-py-ls/engine/workspace"
-)
-
-// The commands of workspace/executeCommand.
-const (
-	// commandRun runs what its argument {uri, name} names: a file, or with
-	// name = "::Class::test" a part of it.
-	commandRun = "dx-py.server.run"
-	// commandRunAtCursor runs the test around {uri, line}, a 0-based line; the
-	// file when there is none.
-	commandRunAtCursor = "dx-py.server.runAtCursor"
-	// commandCancel cancels all runs.
-	commandCancel = "dx-py.server.cancel"
+	"github.com/dx-py/dx-py-ls/lsp/testproto"
 )
 
 // requestFailed is LSP's code for a request that is right and cannot be done.
 const requestFailed jsonrpc2.Code = -32803
 
-// runArgument is the one argument of the commands.
-type runArgument struct {
-	URI  uri.URI `json:"uri"`
-	Name string  `json:"name,omitempty"`
-	Line *uint32 `json:"line,omitempty"`
+// runs are the runs under way.
+type runs struct {
+	mu      sync.Mutex
+	live    map[string]*testRun
+	changed chan struct{} // closed and replaced when a run ends
+	next    int
 }
 
-func runArguments(u uri.URI, name string) []protocol.LSPAny {
-	b, err := json.Marshal(runArgument{URI: u, Name: name})
-	if err != nil {
-		return nil
-	}
-	return []protocol.LSPAny{b}
+func newRuns() runs { return runs{live: map[string]*testRun{}, changed: make(chan struct{})} }
+
+// testRun is one run that a client has asked for: by a command, or by
+// dx-py/runTests.
+type testRun struct {
+	id       string
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	parts    []*part
+	announce *announcer
+	progress *progress
+	began    time.Time
+
+	status int
+	totals map[string]int
 }
 
-// trusts reads initializationOptions: {"trusted": true}.
-func trusts(options []byte) bool {
-	var o struct{ Trusted bool }
-	return len(options) > 0 && json.Unmarshal(options, &o) == nil && o.Trusted
+// part is what a run does in one folder: in a process of its configuration
+// and interpreter.
+type part struct {
+	folder *folder
+	whole  bool     // everything that pytest would run
+	keys   []key    // else what to run
+	except []string // ids of cases that are known at run time only
+	args   []string
+	env    map[string]*string
 }
 
-// ExecuteCommand runs tests. It answers when the run has ended: what happens
-// meanwhile is seen in lenses and diagnostics.
-func (s *server) ExecuteCommand(ctx context.Context, p *protocol.ExecuteCommandParams) (protocol.LSPAny, error) {
-	if p.Command == commandCancel {
-		s.cancelRuns()
-		return nil, nil
+// open registers a run; its id must be unused. "" takes a new one.
+func (s *server) open(id string) (*testRun, error) {
+	s.runs.mu.Lock()
+	defer s.runs.mu.Unlock()
+	if id == "" {
+		s.runs.next++
+		id = fmt.Sprintf("server-%d", s.runs.next)
 	}
-	if p.Command != commandRun && p.Command != commandRunAtCursor {
-		return nil, jsonrpc2.Errorf(jsonrpc2.InvalidParams, "unknown command %s", p.Command)
+	if s.runs.live[id] != nil {
+		return nil, jsonrpc2.Errorf(jsonrpc2.InvalidParams, "runId %s is in use", id)
 	}
-	var a runArgument
-	if len(p.Arguments) != 1 || json.Unmarshal(p.Arguments[0], &a) != nil {
-		return nil, jsonrpc2.Errorf(jsonrpc2.InvalidParams, "%s takes one argument, {uri, name} or {uri, line}", p.Command)
+	r := &testRun{id: id, totals: map[string]int{}, began: time.Now()}
+	r.ctx, r.cancel = context.WithCancelCause(s.base)
+	s.mu.Lock()
+	tests := s.can.tests
+	s.mu.Unlock()
+	r.announce = newAnnouncer(s, id, tests)
+	s.runs.live[id] = r
+	return r, nil
+}
+
+// close ends a run for those who look at it.
+func (s *server) closeRun(r *testRun) {
+	r.cancel(nil)
+	s.runs.mu.Lock()
+	defer s.runs.mu.Unlock()
+	delete(s.runs.live, r.id)
+	close(s.runs.changed)
+	s.runs.changed = make(chan struct{})
+}
+
+// wait returns when no run is under way, or ctx ends.
+func (r *runs) wait(ctx context.Context) {
+	for {
+		r.mu.Lock()
+		n, changed := len(r.live), r.changed
+		r.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
 	}
-	path, ok := pathOf(a.URI)
-	if !ok {
-		return nil, jsonrpc2.Errorf(jsonrpc2.InvalidParams, "%s is no file", a.URI)
+}
+
+// cancel cancels the run of an id, all for "".
+func (r *runs) cancel(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for have, x := range r.live {
+		if id == "" || have == id {
+			x.cancel(run.Interrupted)
+		}
 	}
-	if !s.trusted {
-		return nil, jsonrpc2.Errorf(requestFailed, "this workspace is not trusted yet, so no Python is started; "+
+}
+
+// cancelFolder cancels the runs that use a folder. A run that has not decided
+// what it does will find the folder closed.
+func (r *runs) cancelFolder(f *folder) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, x := range r.live {
+		if slices.ContainsFunc(x.parts, func(p *part) bool { return p.folder == f }) {
+			x.cancel(run.Interrupted)
+		}
+	}
+}
+
+// prepare fills a run with what it does, where the user allows it.
+func (s *server) prepare(r *testRun, parts []*part) error {
+	s.mu.Lock()
+	trusted := s.trusted
+	s.mu.Unlock()
+	if !trusted {
+		return jsonrpc2.Errorf(requestFailed, "this workspace is not trusted yet, so no Python is started; "+
 			"trust it with the initialization option {\"trusted\": true}")
 	}
-	if p.Command == commandRunAtCursor && a.Line != nil {
-		v, _, err := s.view(path)
-		if err != nil {
-			return nil, err
-		}
-		a.Name = around(v, *a.Line)
-	}
-	return s.runTests(ctx, path, a.Name)
+	s.runs.mu.Lock()
+	r.parts = parts
+	s.runs.mu.Unlock()
+	return nil
 }
 
-// around names the innermost test or class that a row is in.
-func around(v *workspace.View, row uint32) string {
-	best, name := uint32(0), ""
-	for _, it := range v.Items {
-		if it.Source == v.Path && row+1 >= it.Line && row+1 <= it.EndLine && it.Line > best {
-			best, name = it.Line, names(it)
+// execute runs a prepared run to its end and announces it. The error is why
+// nothing, or not all, could be run; a cancel is none.
+func (s *server) execute(r *testRun) (err error) {
+	for _, p := range r.parts {
+		s.results.begin(p.running())
+	}
+	s.redraw(r.ctx)
+	s.busy()
+	defer func() {
+		if x := recover(); x != nil {
+			s.log.Error("panic in a run", "panic", x)
+			err = fmt.Errorf("internal error in the run: %v", x)
+		}
+		for _, p := range r.parts {
+			s.results.end(p.running())
+		}
+		r.finish(err)
+		s.closeRun(r)
+		s.busy()
+		s.due()
+		s.redraw(s.base)
+	}()
+	for _, p := range r.parts {
+		if r.ctx.Err() != nil {
+			break
+		}
+		if e := s.runPart(r, p); e != nil && r.ctx.Err() == nil && err == nil {
+			err = e
 		}
 	}
-	return name
+	return err
 }
 
-// runTests runs a file, or a part of it, as it is on disk.
-func (s *server) runTests(ctx context.Context, path, name string) (protocol.LSPAny, error) {
-	s.mu.Lock()
-	doc := s.docs[path]
-	w := s.workspaceOf(path)
-	runs := s.runs
-	s.running.Add(1)
-	s.mu.Unlock()
-	defer s.running.Done()
-	if doc != nil {
-		if disk, err := os.ReadFile(path); err != nil || !bytes.Equal(disk, doc.text) {
-			s.say(ctx, protocol.MessageTypeWarning, fmt.Sprintf("%s is not saved; the file on disk is run", filepath.Base(path)))
-		}
+// running are the keys that lenses show as under way.
+func (p *part) running() []key {
+	if p.whole {
+		return []key{{p.folder.path, ""}}
 	}
-	cfg, env, err := w.Apply(workspace.Update{}).Configure()
+	return p.keys
+}
+
+// finish tells everyone that the run has ended.
+func (r *testRun) finish(err error) {
+	outcome, message := "passed", ""
+	switch {
+	case r.ctx.Err() != nil:
+		outcome = "cancelled"
+	case err != nil:
+		outcome, message = "error", err.Error()
+	case r.status == 1:
+		outcome = "failed"
+	case r.status != 0 && r.status != 5: // 5: no tests, which is an answer
+		outcome, message = "error", fmt.Sprintf("pytest ended with status %d", r.status)
+	}
+	if r.progress != nil {
+		r.progress.end(r.summary(outcome))
+	}
+	r.announce.end(testproto.EndedParams{
+		RunID: r.id, Outcome: outcome, Totals: r.totals, Message: message, DurationMs: float64(time.Since(r.began).Microseconds()) / 1e3,
+	})
+}
+
+func (r *testRun) summary(outcome string) string {
+	if len(r.totals) == 0 {
+		return outcome
+	}
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(r.totals)) {
+		out = append(out, fmt.Sprintf("%d %s", r.totals[name], name))
+	}
+	return strings.Join(out, ", ")
+}
+
+// runPart runs what is to be run in one folder, as it is on disk.
+func (s *server) runPart(r *testRun, p *part) error {
+	cfg, env, err := p.folder.ws.Disk().Configure()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	runs, cancel := context.WithCancelCause(runs)
-	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { cancel(run.Interrupted) }) // $/cancelRequest
-	defer stop()
-	collect := &collector{server: s, root: cfg.Root}
-	s.results.begin(path, name)
-	s.redraw(ctx)
-	status, err := s.engine.Run(runs, engine.Request{
-		Env: env, Dir: cfg.Dir, Root: cfg.Root, Vars: variables(s.opts.Env), Args: []string{path + name}, State: s.opts.StateDir, Texts: true,
-	}, collect)
-	s.results.end(path, name)
-	s.due()
-	s.redraw(ctx)
-	if err != nil && runs.Err() == nil {
-		return nil, err
+	s.warnUnsaved(r.ctx, p)
+	args := slices.Clone(p.folder.settings.Args)
+	args = append(args, p.args...)
+	for _, id := range p.except {
+		args = append(args, "--deselect="+id)
 	}
-	return json.Marshal(map[string]any{"status": status, "totals": collect.totals})
+	for _, k := range p.keys {
+		args = append(args, k.path+k.name)
+	}
+	vars := maps.Clone(p.folder.environment(s))
+	for name, value := range p.env {
+		if value == nil {
+			delete(vars, name)
+		} else {
+			vars[name] = *value
+		}
+	}
+	sink := &collector{server: s, run: r, part: p, root: rootFor(cfg, args, vars), home: cfg.Root, began: time.Now()}
+	sink.before = sink.digests()
+	status, err := p.folder.engine.Run(r.ctx, engine.Request{
+		Env: env, Dir: cfg.Dir, Root: sink.root, Vars: variables(vars), Args: args, State: s.opts.StateDir, Texts: true, Refused: sink.refused,
+	}, sink)
+	sink.settled.Wait()
+	if status > r.status {
+		r.status = status
+	}
+	return err
 }
 
-// cancelRuns cancels all runs; those that come later are not concerned.
-func (s *server) cancelRuns() {
+// rootFor is the rootdir that pytest determines for a command line: arguments
+// below another configuration file have another one than the folder.
+func rootFor(cfg *config.Config, args []string, vars map[string]string) string {
+	own, err := config.Load(config.Input{
+		Dir: cfg.Dir, Args: args, AddOpts: vars["PYTEST_ADDOPTS"], Plugins: vars["PYTEST_PLUGINS"],
+		NoAutoload: vars["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] != "",
+	}, cfg.Version)
+	if err != nil {
+		return cfg.Root
+	}
+	return own.Root
+}
+
+// warnUnsaved says that the file on disk is run, not the buffer.
+func (s *server) warnUnsaved(ctx context.Context, p *part) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stopRuns(run.Interrupted)
-	s.runs, s.stopRuns = context.WithCancelCause(s.base)
+	var open []*document
+	for _, d := range s.docs {
+		if slices.ContainsFunc(p.running(), func(k key) bool { return k.path == d.path }) {
+			open = append(open, d)
+		}
+	}
+	s.mu.Unlock()
+	for _, d := range open {
+		if !d.saved() {
+			s.say(ctx, protocol.MessageTypeWarning, fmt.Sprintf("%s is not saved; the file on disk is run", filepath.Base(d.path)))
+		}
+	}
+}
+
+// unsaved is why a test cannot be run: it is in the buffer and not in the
+// file. "" when it can.
+func (s *server) unsaved(f *folder, k key) string {
+	s.mu.Lock()
+	doc := s.docs[k.path]
+	s.mu.Unlock()
+	if doc == nil {
+		return ""
+	}
+	if !file.IsRegular(k.path) {
+		return "save first: there is no file " + k.path
+	}
+	if k.name == "" || doc.saved() {
+		return "" // what is not listed may be known at run time
+	}
+	v, err := f.ws.Disk().View(k.path)
+	if err != nil {
+		return ""
+	}
+	bare, _, _ := strings.Cut(k.name, "[")
+	for _, it := range v.Items {
+		if _, name, _ := strings.Cut(it.ID, "::"); within("::"+name, bare) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("save first: %s is not in %s on disk", strings.TrimPrefix(bare, "::"), filepath.Base(k.path))
 }
 
 func (s *server) say(ctx context.Context, kind protocol.MessageType, text string) {
@@ -149,13 +318,17 @@ func (s *server) say(ctx context.Context, kind protocol.MessageType, text string
 	}
 }
 
-// redraw asks the client for new lenses, where it can be asked.
+// redraw asks the client for new lenses, where it can be asked. It does not
+// wait for the answer.
 func (s *server) redraw(ctx context.Context) {
-	if s.refresh {
-		if err := s.client.CodeLensRefresh(ctx); err != nil && ctx.Err() == nil {
+	if !s.can.refresh {
+		return
+	}
+	s.aside(func(context.Context) {
+		if err := s.client.CodeLensRefresh(ctx); err != nil && ctx.Err() == nil && s.base.Err() == nil {
 			s.log.Warn("refreshing lenses", "error", err)
 		}
-	}
+	})
 }
 
 // variables are an environment as a process is given it.
@@ -168,23 +341,7 @@ func variables(env map[string]string) []string {
 	return out
 }
 
-// collector is the sink of one run.
-type collector struct {
-	server *server
-	root   string
-	totals map[string]int
-}
-
-// Event keeps results, by the file that the test is collected from.
-func (c *collector) Event(e run.Event) {
-	switch {
-	case e.Test != nil:
-		file, name, _ := strings.Cut(e.Test.ID, "::")
-		c.server.results.add(filepath.Join(c.root, filepath.FromSlash(file)), "::"+name, e.Test)
-	case e.Ended != nil:
-		c.totals = map[string]int{}
-		for o, n := range e.Ended.Totals {
-			c.totals[o.String()] = n
-		}
-	}
+// answer is what a command that runs tests answers.
+func (r *testRun) answer() (protocol.LSPAny, error) {
+	return json.Marshal(map[string]any{"runId": r.id, "status": r.status, "totals": r.totals})
 }

@@ -18,9 +18,7 @@ import (
 	"go.lsp.dev/jsonrpc2"
 	"go.lsp.dev/protocol"
 
-	"github.com/dx-py/dx-py-ls/engine"
-	"github.com/dx-py/dx-py-ls/engine/file"
-	"github.com/dx-py/dx-py-ls/engine/workspace"
+	"github.com/dx-py/dx-py-ls/lsp/testproto"
 )
 
 // Options are what the process knows before a client speaks.
@@ -42,18 +40,17 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &server{
-		opts: o, docs: map[string]*document{}, roots: map[string]*workspace.Workspace{}, exited: make(chan struct{}),
-		dirty: make(chan struct{}, 1), log: o.Log,
+		opts: o, docs: map[string]*document{}, exited: make(chan struct{}), log: o.Log,
+		runs: newRuns(), found: newFound(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	defer s.close()
-	stream := jsonrpc2.NewHeaderStream(pipe{in, out})
+	stream := jsonrpc2.NewHeaderStream(pipe{interruptible(in), out})
 	s.conn = jsonrpc2.NewConn(stream, jsonrpc2.WithCodec(codec{}))
 	s.client = protocol.ClientDispatcher(s.conn)
 	s.base = ctx
-	s.runs, s.stopRuns = context.WithCancelCause(ctx)
 	var workers sync.WaitGroup
 	workers.Add(1)
 	go func() {
@@ -71,9 +68,13 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 		}
 	}
 	cancel()
-	s.running.Wait()
+	s.besideMu.Lock()
+	s.ending = true
+	s.besideMu.Unlock()
+	s.runs.wait(context.Background())
 	s.conn.Close()
 	workers.Wait()
+	s.beside.Wait()
 	return err
 }
 
@@ -121,25 +122,30 @@ type server struct {
 	exited chan struct{}
 	once   sync.Once
 	calls  sync.Map // id of a call under way -> context.CancelFunc
+	base   context.Context
+
+	besideMu sync.Mutex
+	beside   sync.WaitGroup // goroutines that talk to the client
+	ending   bool           // no more of them
 
 	mu          sync.Mutex
 	initialized bool
+	can         abilities
 	utf8        bool // positions are bytes instead of UTF-16 units
-	folders     []string
-	roots       map[string]*workspace.Workspace // by folder
-	docs        map[string]*document            // open, by path
+	folders     []*folder
+	docs        map[string]*document // open, by path
+	trusted     bool                 // the user allows this workspace's code to run
+	outputs     string               // folder of the texts that were shown, "" for none yet
 
-	dirty chan struct{} // one slot: diagnostics are due
-
-	engine   engine.Engine
-	trusted  bool // the user allows this workspace's code to run
-	refresh  bool // the client redraws lenses when asked to
-	results  results
-	running  sync.WaitGroup
-	stopRuns context.CancelCauseFunc
-	runs     context.Context // of the runs under way, ended by cancelRuns
-	base     context.Context // of the server
+	results results
+	runs    runs
+	found   found
+	working working
 }
+
+// inOrder are the requests that change state: they run in wire order, and call
+// nothing on the client before they are released.
+var inOrder = map[string]bool{"initialize": true, "shutdown": true, testproto.MethodRunTests: true, testproto.MethodCancelRun: true}
 
 // ordered runs notifications inline, in wire order, and calls beside them.
 // Neither an error of a notification nor a panic ends the connection.
@@ -149,21 +155,40 @@ type server struct {
 // and a goroutine of package context may look at it after that.
 func (s *server) ordered(h jsonrpc2.Handler) jsonrpc2.Handler {
 	return func(ctx context.Context, req *jsonrpc2.Request) (any, error) {
-		method := string(req.Method())
+		method := strings.Clone(req.Method())
+		if !s.welcome(method) {
+			if !req.IsCall() {
+				return nil, nil
+			}
+			return nil, jsonrpc2.Errorf(notInitialized, "%s before initialize", method)
+		}
 		if !req.IsCall() {
 			s.notification(jsonrpc2.DetachContext(ctx), method, h, req)
 			return nil, nil
 		}
-		if method != "initialize" && method != "shutdown" { // these change state: in order
-			jsonrpc2.Async(ctx)
+		release := sync.OnceFunc(func() { jsonrpc2.Async(ctx) })
+		if !inOrder[method] {
+			release()
 		}
 		call, cancel := context.WithCancel(jsonrpc2.DetachContext(ctx))
 		defer cancel()
 		id := fmt.Sprint(req.ID())
 		s.calls.Store(id, cancel)
 		defer s.calls.Delete(id)
-		return s.guarded(call, method, h, req)
+		return s.guarded(call, method, h, req, release)
 	}
+}
+
+// notInitialized is LSP's code for what comes before initialize.
+const notInitialized jsonrpc2.Code = -32002
+
+func (s *server) welcome(method string) bool {
+	if method == "initialize" || method == "exit" {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.initialized
 }
 
 func (s *server) notification(ctx context.Context, method string, h jsonrpc2.Handler, req *jsonrpc2.Request) {
@@ -174,6 +199,12 @@ func (s *server) notification(ctx context.Context, method string, h jsonrpc2.Han
 	}()
 	if method == protocol.MethodCancelRequest {
 		s.cancel(req)
+		return
+	}
+	if isCustom(method) {
+		if _, err := s.custom(ctx, method, req.Params(), func() {}); err != nil && !errors.Is(err, jsonrpc2.ErrMethodNotFound) {
+			s.log.Warn("notification failed", "method", method, "error", err)
+		}
 		return
 	}
 	if _, err := h(ctx, req); err != nil && !errors.Is(err, jsonrpc2.ErrMethodNotFound) && !errors.Is(err, context.Canceled) {
@@ -199,13 +230,16 @@ func (s *server) cancel(req *jsonrpc2.Request) {
 	}
 }
 
-func (s *server) guarded(ctx context.Context, method string, h jsonrpc2.Handler, req *jsonrpc2.Request) (result any, err error) {
+func (s *server) guarded(ctx context.Context, method string, h jsonrpc2.Handler, req *jsonrpc2.Request, release func()) (result any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.log.Error("panic in a request", "method", method, "panic", r)
 			result, err = nil, jsonrpc2.Errorf(jsonrpc2.InternalError, "internal error in %s: %v", method, r)
 		}
 	}()
+	if isCustom(method) {
+		return s.custom(ctx, method, req.Params(), release)
+	}
 	if len(req.Params()) == 0 && !strings.HasPrefix(method, "textDocument/") && !strings.HasPrefix(method, "workspace/") &&
 		method != "shutdown" && method != "initialize" {
 		return nil, fmt.Errorf("%q: %w", method, jsonrpc2.ErrMethodNotFound) // the library would call it unreadable
@@ -216,123 +250,10 @@ func (s *server) guarded(ctx context.Context, method string, h jsonrpc2.Handler,
 func (s *server) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, w := range s.roots {
-		w.Close()
-	}
-	s.engine.Close()
-}
-
-// Initialize settles the position encoding and the folders.
-func (s *server) Initialize(ctx context.Context, p *protocol.InitializeParams) (*protocol.InitializeResult, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.initialized {
-		return nil, jsonrpc2.Errorf(jsonrpc2.InvalidRequest, "initialize was sent twice")
-	}
-	s.initialized = true
-	encoding := protocol.PositionEncodingKindUTF16
-	if g := p.Capabilities.General; g != nil {
-		for _, e := range g.PositionEncodings {
-			if e == protocol.PositionEncodingKindUTF8 {
-				encoding, s.utf8 = e, true
-			}
-		}
-	}
-	s.folders = foldersOf(p)
-	s.trusted = trusts(p.InitializationOptions)
-	if w := p.Capabilities.Workspace; w != nil && w.CodeLens != nil && w.CodeLens.RefreshSupport != nil {
-		s.refresh = *w.CodeLens.RefreshSupport
-	}
-	if p.ProcessID != nil {
-		go s.watchParent(int(*p.ProcessID))
-	}
-	change := protocol.TextDocumentSyncKindIncremental
-	yes, no := true, false
-	return &protocol.InitializeResult{
-		Capabilities: protocol.ServerCapabilities{
-			PositionEncoding:       encoding,
-			TextDocumentSync:       &protocol.TextDocumentSyncOptions{OpenClose: &yes, Change: &change},
-			CodeLensProvider:       &protocol.CodeLensOptions{ResolveProvider: &no},
-			DocumentSymbolProvider: protocol.Boolean(true),
-			ExecuteCommandProvider: protocol.ExecuteCommandOptions{Commands: []string{commandRun, commandRunAtCursor, commandCancel}},
-		},
-		ServerInfo: protocol.ServerInfo{Name: "dx-py-ls", Version: protocol.NewOptional(s.opts.Version)},
-	}, nil
-}
-
-// Initialized does nothing: nothing is registered dynamically.
-func (s *server) Initialized(context.Context, *protocol.InitializedParams) error { return nil }
-
-// SetTrace is accepted and has no effect.
-func (s *server) SetTrace(context.Context, *protocol.SetTraceParams) error { return nil }
-
-// DidChangeConfiguration is accepted: there are no settings yet.
-func (s *server) DidChangeConfiguration(context.Context, *protocol.DidChangeConfigurationParams) error {
-	return nil
-}
-
-// DidSave tells that files on disk changed.
-func (s *server) DidSave(context.Context, *protocol.DidSaveTextDocumentParams) error {
-	s.diskChanged()
-	return nil
-}
-
-// DidChangeWatchedFiles tells that files on disk changed.
-func (s *server) DidChangeWatchedFiles(context.Context, *protocol.DidChangeWatchedFilesParams) error {
-	s.diskChanged()
-	return nil
-}
-
-func (s *server) diskChanged() {
-	s.mu.Lock()
-	for _, w := range s.roots {
-		w.Apply(workspace.Update{Disk: true})
-	}
-	s.mu.Unlock()
-	s.due()
-}
-
-// Shutdown prepares for exit: there is nothing to save.
-func (s *server) Shutdown(context.Context) error { return nil }
-
-// Exit ends the server.
-func (s *server) Exit(context.Context) error {
-	s.once.Do(func() { close(s.exited) })
-	return nil
-}
-
-// Request answers methods that LSP does not have.
-func (s *server) Request(_ context.Context, method string, _ any) (any, error) {
-	return nil, fmt.Errorf("%q: %w", method, jsonrpc2.ErrMethodNotFound)
-}
-
-// workspaceOf returns the workspace of the folder that holds a file, the
-// innermost; a file outside of all folders gets one for its own folder.
-func (s *server) workspaceOf(path string) *workspace.Workspace {
-	best := ""
 	for _, f := range s.folders {
-		if _, in := file.Rel(f, path); in && len(f) > len(best) {
-			best = f
-		}
+		f.close()
 	}
-	if best == "" {
-		best = dirOf(path)
+	if s.outputs != "" {
+		os.RemoveAll(s.outputs)
 	}
-	w := s.roots[best]
-	if w == nil {
-		w = workspace.New(workspace.Settings{Dir: best, Env: s.opts.Env, StateDir: s.opts.StateDir})
-		s.roots[best] = w
-	}
-	return w
-}
-
-// view returns what a file holds in the newest Snapshot, and its document.
-func (s *server) view(path string) (*workspace.View, *document, error) {
-	s.mu.Lock()
-	w := s.workspaceOf(path)
-	snap := w.Apply(workspace.Update{})
-	doc := s.docs[path]
-	s.mu.Unlock()
-	v, err := snap.View(path)
-	return v, doc, err
 }

@@ -96,7 +96,7 @@ func classSpots(v *workspace.View) []spot {
 			case pysrc.Class:
 				name := prefix + "::" + m.A(i)
 				if n := counts[name]; n > 0 {
-					out = append(out, spot{row: st.Head, col: st.Col, n: int(st.A.Len), cases: n, class: true, name: name})
+					out = append(out, spot{row: st.Head, col: st.Col, n: int(st.A.Len), end: st.EndRow, cases: n, class: true, name: name})
 					counts[name] = 0
 				}
 				_, body := m.Decorators(i)

@@ -92,8 +92,10 @@ class Reporter:
                 data["text"] = plain(report.longrepr)
         context = getattr(report, "context", None)
         if context is not None:
+            # pytest's own contexts hold what is printed, those of pytest-subtests the values
+            printed = str if type(context).__module__.startswith("_pytest.") else repr
             data["subtest"] = {"message": None if context.msg is None else str(context.msg),
-                               "kwargs": {str(k): repr(v) for k, v in dict(context.kwargs).items()}}
+                               "kwargs": {str(k): printed(v) for k, v in dict(context.kwargs).items()}}
         try:
             data["data"] = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
             return dump(data)

@@ -1,0 +1,215 @@
+-- dx-py-ls in Neovim 0.10 and newer: the server, signs beside tests, commands.
+--
+--   require("dx_py").setup({ trusted = true })
+--
+-- Lenses and diagnostics work without this plugin; see README.md.
+local M = {}
+
+local defaults = {
+  cmd = { "dx-py-ls", "--stdio" },
+  trusted = false, -- without it tests are shown, and no Python is ever started
+  signs = true,
+  codelens = true,
+  root_markers = { "pytest.ini", "pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg", ".git" },
+  settings = {}, -- python, args, env, diagnostics: the section "dx-py"
+}
+
+M.options = defaults
+M.status = nil -- the last experimental/serverStatus
+M.runs = {} -- by runId: { output = string, ended = table or nil }
+M.last = nil -- the run that was heard of last
+
+-- request works around the change of calling convention in 0.11.
+function M.request(client, method, params, handler, bufnr)
+  if vim.fn.has("nvim-0.11") == 1 then
+    return client:request(method, params, handler, bufnr)
+  end
+  return client.request(method, params, handler, bufnr)
+end
+
+function M.notify(client, method, params)
+  if vim.fn.has("nvim-0.11") == 1 then
+    return client:notify(method, params)
+  end
+  return client.notify(method, params)
+end
+
+-- client is the server of a buffer, nil when there is none.
+function M.client(bufnr)
+  return vim.lsp.get_clients({ name = "dx_py_ls", bufnr = bufnr })[1] or vim.lsp.get_clients({ name = "dx_py_ls" })[1]
+end
+
+local function fired(name, data)
+  vim.api.nvim_exec_autocmds("User", { pattern = name, modeline = false, data = data })
+end
+
+local function run_of(id)
+  M.runs[id] = M.runs[id] or { output = "" }
+  M.last = id
+  return M.runs[id]
+end
+
+local handlers = {
+  ["dx-py/testStates"] = function(_, p)
+    require("dx_py.signs").states(p.changes)
+    fired("DxPyTestStates", p)
+  end,
+  ["dx-py/discoveredTests"] = function(_, p)
+    require("dx_py.signs").discovered(p)
+    fired("DxPyDiscoveredTests", p)
+  end,
+  ["dx-py/runOutput"] = function(_, p)
+    local run = run_of(p.runId)
+    run.output = run.output .. p.text:gsub("\r\n", "\n")
+    fired("DxPyRunOutput", p)
+  end,
+  ["dx-py/runEnded"] = function(_, p)
+    run_of(p.runId).ended = p
+    if p.outcome == "error" and p.message then
+      vim.notify("dx-py: " .. p.message, vim.log.levels.ERROR)
+    end
+    fired("DxPyRunEnded", p)
+  end,
+  ["experimental/serverStatus"] = function(_, p)
+    M.status = p
+    fired("DxPyStatus", p)
+  end,
+}
+
+-- config is the client's configuration, for vim.lsp.config and vim.lsp.start.
+function M.config()
+  local o = M.options
+  local capabilities = vim.lsp.protocol.make_client_capabilities()
+  capabilities.experimental = vim.tbl_extend("force", capabilities.experimental or {}, {
+    dxPyTests = { version = 1 },
+    serverStatusNotification = true,
+  })
+  -- signs are not all of a result: failures stay diagnostics
+  local settings = vim.tbl_deep_extend("force", { diagnostics = { failures = true } }, o.settings)
+  return {
+    name = "dx_py_ls",
+    cmd = o.cmd,
+    filetypes = { "python" },
+    root_markers = o.root_markers,
+    init_options = vim.tbl_extend("force", { trusted = o.trusted }, settings),
+    settings = { ["dx-py"] = settings },
+    capabilities = capabilities,
+    handlers = handlers,
+  }
+end
+
+-- argument is that of a server command: the cursor's line, or the file.
+local function argument(whole)
+  local a = { uri = vim.uri_from_bufnr(0) }
+  if not whole then
+    a.line = vim.api.nvim_win_get_cursor(0)[1] - 1
+  end
+  return a
+end
+
+-- execute runs a server command; done(err, result) is called with its answer.
+function M.execute(command, arg, done)
+  local client = M.client(vim.api.nvim_get_current_buf())
+  if not client then
+    vim.notify("dx-py: no server is attached", vim.log.levels.ERROR)
+    return
+  end
+  M.request(client, "workspace/executeCommand", { command = "dx-py.server." .. command, arguments = arg and { arg } or nil }, function(err, result)
+    if err then
+      vim.notify("dx-py: " .. err.message, vim.log.levels.ERROR)
+    end
+    if done then
+      done(err, result)
+    end
+  end, vim.api.nvim_get_current_buf())
+end
+
+function M.run()
+  M.execute("runAtCursor", argument(false))
+end
+
+function M.run_file()
+  M.execute("run", argument(true))
+end
+
+function M.run_failed()
+  M.execute("rerunFailed")
+end
+
+function M.cancel()
+  M.execute("cancel")
+end
+
+function M.output()
+  M.execute("showOutput", argument(false))
+end
+
+function M.explain()
+  M.execute("explain", argument(false))
+end
+
+function M.restart()
+  M.execute("restartWorkers")
+end
+
+function M.trust()
+  for _, client in ipairs(vim.lsp.get_clients({ name = "dx_py_ls" })) do
+    M.notify(client, "dx-py/trust", { trusted = true })
+  end
+end
+
+local commands = {
+  DxPyRun = { "run", "Run the test at the cursor" },
+  DxPyRunFile = { "run_file", "Run the tests of the file" },
+  DxPyRunFailed = { "run_failed", "Run what failed again" },
+  DxPyCancel = { "cancel", "Cancel all runs" },
+  DxPyOutput = { "output", "Open the output of the test at the cursor" },
+  DxPyExplain = { "explain", "What is known of the test at the cursor" },
+  DxPyRestart = { "restart", "End all Python processes of the server" },
+  DxPyTrust = { "trust", "Allow the server to run this project's tests" },
+}
+
+local function lenses(bufnr)
+  if vim.lsp.codelens.enable then -- 0.12 keeps them up to date itself
+    vim.lsp.codelens.enable(true, { bufnr = bufnr })
+    return
+  end
+  local refresh = function()
+    vim.lsp.codelens.refresh({ bufnr = bufnr })
+  end
+  vim.api.nvim_create_autocmd({ "BufEnter", "InsertLeave", "TextChanged" }, { buffer = bufnr, group = M.group, callback = refresh })
+  vim.api.nvim_create_autocmd("User", { pattern = { "DxPyRunEnded", "DxPyDiscoveredTests" }, group = M.group, callback = function()
+    if vim.api.nvim_buf_is_loaded(bufnr) then
+      refresh()
+    end
+  end })
+  refresh()
+end
+
+function M.setup(options)
+  M.options = vim.tbl_deep_extend("force", defaults, options or {})
+  M.group = vim.api.nvim_create_augroup("dx_py", { clear = true })
+  for name, c in pairs(commands) do
+    vim.api.nvim_create_user_command(name, function()
+      M[c[1]]()
+    end, { desc = c[2] })
+  end
+  vim.api.nvim_create_autocmd("LspAttach", { group = M.group, callback = function(args)
+    local client = vim.lsp.get_client_by_id(args.data.client_id)
+    if client and client.name == "dx_py_ls" and M.options.codelens then
+      lenses(args.buf)
+    end
+  end })
+  if vim.lsp.config and vim.lsp.enable then
+    vim.lsp.config("dx_py_ls", M.config())
+    vim.lsp.enable("dx_py_ls")
+    return
+  end
+  vim.api.nvim_create_autocmd("FileType", { pattern = "python", group = M.group, callback = function(args)
+    local config = M.config()
+    config.root_dir = vim.fs.root(args.buf, config.root_markers) or vim.fs.dirname(vim.api.nvim_buf_get_name(args.buf))
+    vim.lsp.start(config, { bufnr = args.buf })
+  end })
+end
+
+return M

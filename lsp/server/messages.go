@@ -1,0 +1,122 @@
+package server
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.lsp.dev/protocol"
+
+	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
+	"github.com/dx-py/dx-py-ls/lsp/testproto"
+)
+
+// change is a result as dx-py/testStates has it.
+func (s *server) change(f *folder, path, name string, t *pytest.Result) testproto.Change {
+	ms := t.Seconds() * 1e3
+	c := testproto.Change{Ref: f.refOf(f.rootOf(), key{path, name}), State: stateOf(t.Outcome), DurationMs: &ms}
+	if t.Outcome == pytest.Passed {
+		return c
+	}
+	text := t.Text
+	if text == "" || !t.Outcome.Bad() {
+		text = t.Message
+	}
+	if text == "" {
+		return c
+	}
+	m := testproto.Message{Text: testproto.Markup{Kind: "plaintext", Value: text}}
+	if t.Outcome.Bad() {
+		m.Actual, m.Expected = sides(t.Message)
+		m.Location = s.location(path, t.FailLine, nil)
+		m.Stack = s.stack(f, t.Text)
+	}
+	c.Messages = []testproto.Message{m}
+	return c
+}
+
+// sides are the two of a plain "assert actual == expected", "" when the
+// message leaves a doubt about where one ends.
+func sides(message string) (actual, expected string) {
+	first, _, _ := strings.Cut(message, "\n")
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(first, "AssertionError: "), "assert ")
+	if !ok || strings.Count(rest, " == ") != 1 {
+		return "", ""
+	}
+	actual, expected, _ = strings.Cut(rest, " == ")
+	return actual, expected
+}
+
+// frame is a line of a traceback as pytest prints it: path:line: what.
+var frame = regexp.MustCompile(`(?m)^([^\s:][^:\n]*\.py):(\d+): (.*)$`)
+
+// frames are the places of a traceback, the innermost first.
+func (s *server) stack(f *folder, text string) []testproto.Frame {
+	var out []testproto.Frame
+	for _, m := range frame.FindAllStringSubmatch(text, -1) {
+		line, err := strconv.Atoi(m[2])
+		if err != nil {
+			continue
+		}
+		path := file.Abs(f.path, m[1])
+		out = append([]testproto.Frame{{Label: m[1] + ":" + m[2] + ": " + m[3], Location: s.location(path, line, nil)}}, out...)
+	}
+	return out
+}
+
+// location is a line, from 1, of a file as it ran, in the buffer where it is
+// open. ran is the text that ran, nil for that on disk.
+func (s *server) location(path string, line int, ran []byte) *testproto.Location {
+	s.mu.Lock()
+	doc := s.docs[path]
+	s.mu.Unlock()
+	text := ran
+	if text == nil {
+		text, _ = os.ReadFile(path)
+	}
+	row := uint32(max(line, 1) - 1)
+	u := s.uriOf(path)
+	if doc != nil {
+		row = mapRow(text, doc.text, row)
+		text = doc.text
+	}
+	l := newLines(text)
+	row = min(row, uint32(len(l.start)-1))
+	return &testproto.Location{URI: string(u), Range: rangeOf(s.rows(l, row, row))}
+}
+
+func rangeOf(r protocol.Range) testproto.Range {
+	return testproto.Range{
+		Start: testproto.Position{Line: r.Start.Line, Character: r.Start.Character},
+		End:   testproto.Position{Line: r.End.Line, Character: r.End.Character},
+	}
+}
+
+// mapRow is where a row of one text is in another: lines in front of the first
+// difference and behind the last keep their places, one between is at most
+// where the difference ends.
+func mapRow(from, to []byte, row uint32) uint32 {
+	if bytes.Equal(from, to) {
+		return row
+	}
+	a, b := bytes.Split(from, []byte{'\n'}), bytes.Split(to, []byte{'\n'})
+	head := 0
+	for head < len(a) && head < len(b) && bytes.Equal(a[head], b[head]) {
+		head++
+	}
+	tail := 0
+	for tail < len(a)-head && tail < len(b)-head && bytes.Equal(a[len(a)-1-tail], b[len(b)-1-tail]) {
+		tail++
+	}
+	r := int(row)
+	switch {
+	case r < head:
+		return row
+	case r >= len(a)-tail:
+		return uint32(r + len(b) - len(a))
+	}
+	return uint32(max(0, min(r, len(b)-tail-1)))
+}

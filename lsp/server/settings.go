@@ -1,0 +1,113 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+
+	"go.lsp.dev/protocol"
+
+	"github.com/dx-py/dx-py-ls/engine/workspace"
+)
+
+// section is where the settings stand in a client's configuration.
+const section = "dx-py"
+
+// settings are the user's, for one folder.
+type settings struct {
+	Python      string            `json:"python"` // the interpreter, or its virtual environment
+	Args        []string          `json:"args"`   // pytest's, before all others
+	Env         map[string]string `json:"env"`    // over the session's environment
+	Diagnostics struct {
+		Failures *bool `json:"failures"` // by default unless the client draws results itself
+	} `json:"diagnostics"`
+}
+
+// settingsOf reads the settings, or initializationOptions with them inside.
+// Null, or what is no settings at all, means none.
+func settingsOf(b []byte) (settings, bool) {
+	var set settings
+	if len(b) == 0 || string(b) == "null" || json.Unmarshal(b, &set) != nil {
+		return settings{}, false
+	}
+	return set, true
+}
+
+// configure gives a folder its settings. The caller holds s.mu.
+func (f *folder) configure(s *server, set settings) {
+	f.settings = set
+	ws := f.base(s)
+	f.ws.Apply(workspace.Update{Settings: &ws})
+}
+
+// base are the workspace's settings.
+func (f *folder) base(s *server) workspace.Settings {
+	return workspace.Settings{
+		Dir: f.path, Args: f.settings.Args, Python: f.settings.Python, Env: f.environment(s), StateDir: s.opts.StateDir,
+	}
+}
+
+func (f *folder) environment(s *server) map[string]string {
+	if len(f.settings.Env) == 0 {
+		return s.opts.Env
+	}
+	env := maps.Clone(s.opts.Env)
+	maps.Copy(env, f.settings.Env)
+	return env
+}
+
+// askSettings asks the client for the settings of each folder, where it can be
+// asked.
+func (s *server) askSettings() {
+	s.mu.Lock()
+	can := s.can.configuration
+	folders := append([]*folder(nil), s.folders...)
+	s.mu.Unlock()
+	if !can || len(folders) == 0 {
+		return
+	}
+	s.aside(func(ctx context.Context) {
+		name := section
+		p := &protocol.ConfigurationParams{}
+		for _, f := range folders {
+			p.Items = append(p.Items, protocol.ConfigurationItem{ScopeURI: &f.uri, Section: &name})
+		}
+		answers, err := s.client.Configuration(ctx, p)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Warn("asking for the configuration", "error", err)
+			}
+			return
+		}
+		s.mu.Lock()
+		for i, f := range folders[:min(len(folders), len(answers))] {
+			if set, ok := settingsOf(answers[i]); ok && !f.closed {
+				f.configure(s, set)
+			}
+		}
+		s.mu.Unlock()
+		s.listAgain()
+		s.redraw(ctx)
+	})
+}
+
+// DidChangeConfiguration takes new settings from the message, {"dx-py": {...}},
+// or asks for them when it holds none, as in the pull model.
+func (s *server) DidChangeConfiguration(_ context.Context, p *protocol.DidChangeConfigurationParams) error {
+	var sent map[string]json.RawMessage
+	if len(p.Settings) == 0 || json.Unmarshal(p.Settings, &sent) != nil || sent[section] == nil {
+		s.askSettings()
+		return nil
+	}
+	set, ok := settingsOf(sent[section])
+	if !ok {
+		return nil
+	}
+	s.mu.Lock()
+	for _, f := range s.folders {
+		f.configure(s, set)
+	}
+	s.mu.Unlock()
+	s.listAgain()
+	return nil
+}
