@@ -227,6 +227,31 @@ __import__("pkg", globals(), locals(), ["d"])
 -- pkg/d.py --
 -- c.py --
 `, want: []string{"dynamic c.py:4", "dynamic pkg/__init__.py:2", "dynamic pkg/a.py:2", "dynamic pkg/b.py:3", "dynamic pkg/d.py:5"}},
+		{name: "named by a string for mock and monkeypatch", of: "test_a.py", tree: `
+-- test_a.py --
+from unittest import mock
+from unittest.mock import patch
+
+@patch("pkg.a.Class.method")
+def test_one(m, monkeypatch):
+    monkeypatch.setattr("pkg.b.name", 1)
+    with mock.patch("pkg.c"), mock.patch.object(m, "pkg.d.x"):
+        setattr(m, "pkg", 1)
+
+@mock.patch(
+    'e.f')
+class TestTwo:
+    def test_two(self, mocker):
+        mocker.patch("no such.name")
+        mocker.patch(f"pkg.g")
+-- pkg/__init__.py --
+-- pkg/a.py --
+-- pkg/b.py --
+-- pkg/c.py --
+-- pkg/d.py --
+-- pkg/g.py --
+-- e.py --
+`, want: []string{"dynamic e.py:10", "dynamic pkg/__init__.py:4", "dynamic pkg/a.py:4", "dynamic pkg/b.py:6", "dynamic pkg/c.py:7"}},
 		{name: "dynamic, below a package", of: "pkg/__init__.py", tree: `
 -- test_a.py --
 import pkg

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/dx-py/dx-py-ls/engine/pyexpr"
 	"github.com/dx-py/dx-py-ls/engine/pysrc"
@@ -234,9 +235,38 @@ func literals(src string) (names []string, exact bool) {
 	return names, exact
 }
 
+// soft reads a call whose first argument names something in a module, as
+// mock.patch("pkg.mod.name") does: what stands in front of each dot may be the
+// module, and so may all of it.
+func (r *reader) soft(i uint32) {
+	s := &r.m.Stmts[i]
+	args, err := pyexpr.ParseArgs(r.m.B(i))
+	if err != nil || s.Flags&pysrc.Cut != 0 || len(args) == 0 || args[0].Kind != pyexpr.Str {
+		return
+	}
+	parts := strings.Split(args[0].Text, ".")
+	if len(parts) < 2 || slices.ContainsFunc(parts, func(p string) bool { return !isName(p) }) {
+		return
+	}
+	for k := 1; k <= len(parts); k++ {
+		r.want(want{dotted: strings.Join(parts[:k], "."), kind: Dynamic, line: s.Row + 1})
+	}
+}
+
+// isName reports whether a word may be a name.
+func isName(s string) bool {
+	return s != "" && (s[0] < '0' || s[0] > '9') && !strings.ContainsFunc(s, func(c rune) bool {
+		return c != '_' && !unicode.IsLetter(c) && !unicode.IsDigit(c)
+	})
+}
+
 // dynamic reads a call of import_module, __import__ or importorskip.
 func (r *reader) dynamic(i uint32) {
 	m, s := r.m, &r.m.Stmts[i]
+	if pysrc.SoftDynamic(m.A(i)) {
+		r.soft(i)
+		return
+	}
 	line := s.Row + 1
 	any := scope{line: line}
 	args, err := pyexpr.ParseArgs(m.B(i))

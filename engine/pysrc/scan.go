@@ -2,6 +2,7 @@ package pysrc
 
 import (
 	"bytes"
+	"slices"
 )
 
 // Doubt says why the outline parser does not vouch for its result.
@@ -108,7 +109,7 @@ func (s *scanner) scan(p int, m mode, mutated func(name []byte)) int {
 			depth++
 			if i > p {
 				switch src[i-1] {
-				case 'e', '_', 'p':
+				case 'e', '_', 'p', 'h', 'r':
 					s.dynamic(p, i)
 				}
 				if mutated != nil {
@@ -239,14 +240,30 @@ func (s *scanner) bracket(i int) int {
 	return -1
 }
 
-var dynamicWords = [...]string{"import_module", "__import__", "importorskip"}
+// dynamicWords are functions that import what a string names. The soft ones,
+// of which the first is at firstSoft, do so only where that string is a
+// literal, and name what is in a module: mock's and mocker's patch,
+// monkeypatch's setattr and delattr, pkgutil's resolve_name, runpy's
+// run_module. The last byte of each stands in scan.
+var dynamicWords = [...]string{"import_module", "__import__", "importorskip", "patch", "setattr", "delattr", "resolve_name", "run_module"}
+
+const firstSoft = 3
+
+// SoftDynamic reports whether the word of a Dynamic statement is a soft one: its
+// argument names what is in a module, and may be no name at all.
+func SoftDynamic(word string) bool {
+	return slices.Contains(dynamicWords[firstSoft:], word)
+}
 
 // dynamic notes a call of a dynamic import function whose '(' stands at i.
 func (s *scanner) dynamic(p, i int) {
-	for _, w := range dynamicWords {
+	for n, w := range dynamicWords {
 		k := i - len(w)
 		if k < p || string(s.src[k:i]) != w || k > 0 && ident[s.src[k-1]] {
 			continue
+		}
+		if n >= firstSoft && !s.literal(i+1) {
+			return
 		}
 		d := dynamic{row: s.row, word: text(k, i), noArgs: true}
 		if s.dynWork <= 4*len(s.src) {
@@ -262,6 +279,15 @@ func (s *scanner) dynamic(p, i int) {
 		s.dynamics = append(s.dynamics, d)
 		return
 	}
+}
+
+// literal reports whether a string literal without a prefix stands at i, behind
+// blanks and line ends.
+func (s *scanner) literal(i int) bool {
+	for i < len(s.src) && (s.src[i] == ' ' || s.src[i] == '\t' || s.src[i] == '\n' || s.src[i] == '\r') {
+		i++
+	}
+	return i < len(s.src) && (s.src[i] == '"' || s.src[i] == '\'')
 }
 
 // mutators are the methods that change a list, dict, set or deque in place.
