@@ -29,7 +29,7 @@ type recorder struct {
 func newRecorder(r Request) *recorder {
 	rec := &recorder{request: r, items: map[string]int{}, edges: map[string][]string{}}
 	if r.State != "" && r.Config != nil {
-		rec.state = workspace.StateOf(r.State, r.Config)
+		rec.state = r.projectState()
 	}
 	return rec
 }
@@ -79,12 +79,19 @@ func (r *recorder) known(now time.Time) history.Known {
 			k.Whole[path] = true
 		}
 	}
-	for _, p := range r.state.Differs(workspace.StateOf(r.request.State, r.request.Config)) {
+	for _, p := range r.state.Differs(r.request.projectState()) {
 		if _, was := k.State[p]; was {
 			k.State[p] = ""
 		}
 	}
 	return k
+}
+
+// projectState is the state of the project's files, those that tests were seen to open
+// among them.
+func (r *Request) projectState() history.State {
+	opened := history.LoadOpened(workspace.StateFolder(r.State, r.Root))
+	return workspace.StateOf(r.State, r.Config, opened.Files())
 }
 
 // DueEnv names what results hold for beside the project's files: interpreter,

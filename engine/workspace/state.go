@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/config"
@@ -20,13 +21,24 @@ import (
 const digestsVersion = 1
 
 // maxHashed is the size, in bytes, up to which a file is known by its digest;
-// a larger one by its size and times.
-const maxHashed = 64 << 20
+// a larger one by its size and time: gigabytes of data must not be read before
+// a run.
+const maxHashed = 4 << 20
+
+// maxData is how many files that are no Python source a folder may have for
+// each to be looked at: 2,000 looks take 2 ms. Of a larger folder only the
+// names count, and the files that tests were seen to open.
+const maxData = 2000
+
+// maxFolders bounds the project: a home folder that is taken for one must not
+// be walked before each run. 10,000 folders take about 30 ms.
+const maxFolders = 10_000
 
 // StateOf is the digests of a project's files: of all that are not hidden,
-// compiled, installed or in a folder that pytest does not enter. A file whose
-// identity is as it was is not read again.
-func StateOf(stateDir string, cfg *config.Config) history.State {
+// compiled or installed, and of those that are named, relative to the root. A
+// file whose identity is as it was is not read again. It is nil for a project of
+// more than maxFolders folders.
+func StateOf(stateDir string, cfg *config.Config, named []string) history.State {
 	d := &digests{root: cfg.Root, now: time.Now().UnixNano(), out: history.State{}, limit: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	if stateDir != "" {
 		d.store = store.Open(StateFolder(stateDir, cfg.Root), "digests", digestsVersion)
@@ -34,6 +46,21 @@ func StateOf(stateDir string, cfg *config.Config) history.State {
 	}
 	d.folder(cfg.Root)
 	d.wait.Wait()
+	if d.folders.Load() > maxFolders {
+		return nil
+	}
+	for _, rel := range named {
+		p := filepath.Join(cfg.Root, filepath.FromSlash(rel))
+		if _, done := d.out[rel]; done || file.IsDir(p) {
+			continue
+		}
+		if id, ok := file.Stat(p); ok {
+			digest, r := d.digest(p, rel, id)
+			if d.out[rel] = digest; r != nil {
+				d.add = append(d.add, *r)
+			}
+		}
+	}
 	if d.store != nil && len(d.add) > 0 {
 		_ = d.store.Save(d.add, func(k string) bool { _, there := d.out[k]; return there }) // else they are read again
 	}
@@ -41,11 +68,12 @@ func StateOf(stateDir string, cfg *config.Config) history.State {
 }
 
 type digests struct {
-	root  string
-	store *store.File
-	now   int64
-	limit chan struct{}
-	wait  sync.WaitGroup
+	root    string
+	store   *store.File
+	now     int64
+	limit   chan struct{}
+	folders atomic.Int64
+	wait    sync.WaitGroup
 
 	mu  sync.Mutex
 	out history.State
@@ -54,11 +82,21 @@ type digests struct {
 
 // folder lists a folder and those in it, on all cores.
 func (d *digests) folder(dir string) {
-	es, err := file.List(dir, "")
+	if d.folders.Add(1) > maxFolders {
+		return
+	}
+	es, err := file.List(dir, ".py")
 	if err != nil {
 		return
 	}
 	found := history.State{}
+	data := 0
+	for _, e := range es {
+		if e.Kind == file.Regular && e.ID == (file.Identity{}) {
+			data++
+		}
+	}
+	var names strings.Builder // of too many files to look at
 	var add []store.Record
 	for _, e := range es {
 		p := filepath.Join(dir, e.Name)
@@ -79,12 +117,28 @@ func (d *digests) folder(dir string) {
 			}
 		case e.Kind == file.Regular:
 			rel, _ := file.Rel(d.root, p)
-			digest, r := d.digest(p, rel, e.ID)
+			id := e.ID
+			if id == (file.Identity{}) {
+				if data > maxData {
+					names.WriteString(e.Name + "\x00")
+					continue
+				}
+				var ok bool
+				if id, ok = file.Stat(p); !ok {
+					continue
+				}
+			}
+			digest, r := d.digest(p, rel, id)
 			found[rel] = digest
 			if r != nil {
 				add = append(add, *r)
 			}
 		}
+	}
+	if names.Len() > 0 {
+		rel, _ := file.Rel(d.root, dir)
+		sum := file.DigestOf([]byte(names.String()))
+		found[rel+"/"] = hex.EncodeToString(sum[:16])
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -72,9 +72,14 @@ func decide(snap *workspace.Snapshot, r *engine.Request, items []*pytest.Item, g
 	dir := workspace.StateFolder(r.State, r.Root)
 	states := history.OpenStates(dir)
 	defer states.Close()
+	opened := history.LoadOpened(dir)
+	now := workspace.StateOf(r.State, r.Config, opened.Files())
 	d := plan.Due{
-		Items: items, Graph: g, Root: r.Root, Now: workspace.StateOf(r.State, r.Config), Opened: history.LoadOpened(dir), Tool: r.Config.Tool,
+		Items: items, Graph: g, Root: r.Root, Now: now, Opened: opened, Tool: r.Config.Tool,
 		Known: func(f func(history.Known) bool) {
+			if now == nil {
+				return // too large a project to be looked at
+			}
 			states.All(r.DueEnv(), func(k history.Known) bool {
 				known = true
 				return f(k)
