@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 
+from . import bytecode
 from .recorder import STDLIB, Recorder
 from .ring import high
 
@@ -259,6 +260,7 @@ def main(control, alive, plain):
         sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # as at the interpreter's start
     if message.get("keep") or message.get("record"):
         recorder = Recorder()
+    bytecode.install()
     plugin = Plugin(stage, recorder, message.get("keep", False))
     plugin.install()
     status = int(pytest.main(message["args"], plugins=[plugin]))
