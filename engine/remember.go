@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/pool"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
@@ -22,7 +23,9 @@ type recorder struct {
 	edges    map[string][]string
 	opaque   []string
 	written  []string
-	complete bool // all that was opened is told
+	complete bool     // all that was opened is told
+	read     []string // while the tests were collected
+	status   int
 }
 
 // newRecorder looks at the project's files.
@@ -36,6 +39,7 @@ func newRecorder(r Request) *recorder {
 
 func (r *recorder) collected(s *pool.Session) {
 	r.whole = s.Whole()
+	r.read, _, _ = s.Read()
 	for _, it := range s.Items() {
 		r.items[pytest.ParseID(it.ID).Path]++
 	}
@@ -52,7 +56,7 @@ func (r *recorder) Event(e run.Event) {
 		r.opaque = append(r.opaque, e.Observed.Opaque...)
 		r.written = append(r.written, e.Observed.Written...)
 	case e.Ended != nil:
-		r.flaky, r.complete = e.Ended.Flaky, e.Ended.Whole
+		r.flaky, r.complete, r.status = e.Ended.Flaky, e.Ended.Whole, e.Ended.Status
 	}
 }
 
@@ -77,6 +81,13 @@ func (r *recorder) known(now time.Time) history.Known {
 	for path, n := range r.items {
 		if r.whole && ran[path] == n {
 			k.Whole[path] = true
+		}
+	}
+	if r.whole && (r.status == 0 || r.status == 5) { // no file had an error
+		for _, p := range r.read {
+			if rel, in := file.Rel(r.request.Root, p); in && r.items[rel] == 0 && strings.HasSuffix(p, ".py") {
+				k.Whole[rel] = true
+			}
 		}
 	}
 	for _, p := range r.state.Differs(workspace.StateOf(r.request.State, r.request.Config)) {

@@ -538,6 +538,7 @@ func (w *world) file(p string, c *conftest, node *pytest.Node) {
 		w.suite.Problems = append(w.suite.Problems, Problem{Path: p, Message: "file cannot be read"})
 		return
 	}
+	before := len(w.suite.Items)
 	if w.cfg.DoctestModules && !w.notDoctested(p, name) {
 		w.doctests(m, id, node)
 	}
@@ -547,6 +548,9 @@ func (w *world) file(p string, c *conftest, node *pytest.Node) {
 			items = w.unittestItems(m, items)
 		}
 		w.suite.Items = append(w.suite.Items, items...)
+	}
+	if len(w.suite.Items) == before && !w.unittest {
+		w.suite.Empty = append(w.suite.Empty, p)
 	}
 	for _, g := range m.gaps {
 		w.suite.Problems = append(w.suite.Problems, Problem{p, g.row, g.why})

@@ -101,6 +101,9 @@ type Problem struct {
 type Suite struct {
 	Items    []*pytest.Item
 	Problems []Problem
+	// Empty are the Python files, absolute, that pytest imports to look for
+	// tests, which may fail, and in which none was found.
+	Empty []string
 	// Deselected counts what --deselect, -k and -m left out.
 	Deselected int
 }

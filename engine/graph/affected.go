@@ -122,9 +122,11 @@ func (r *Reach) computed(p string, from int32) {
 	if !strings.HasSuffix(p, ".py") {
 		return
 	}
+	id, has := r.g.paths.get(p)
+	tests := has && r.g.hasTests(id)
 	for i := 0; i < len(r.areas); i++ {
 		a := r.areas[i]
-		if _, in := file.Rel(a.dir, p); !in || a.code && r.g.IsRoot(p) {
+		if _, in := file.Rel(a.dir, p); !in || a.code && tests {
 			continue
 		}
 		r.areas = slices.Delete(r.areas, i, i+1)

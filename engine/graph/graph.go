@@ -80,6 +80,9 @@ type Input struct {
 	// Roots are the files with tests, absolute, in pytest's order. Their
 	// conftest.py files are found from them.
 	Roots []string
+	// Empty are those of Roots in which no test was found: pytest may have an
+	// error of them, and a computed import may mean them.
+	Empty map[string]bool
 	// Paths are further folders on sys.path, such as the working directory of
 	// `python -m pytest`.
 	Paths []string

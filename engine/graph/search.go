@@ -86,7 +86,7 @@ func (s *search) forward(g *Graph, f func(id int32, by step)) {
 
 func (g *Graph) hasTests(id int32) bool {
 	n := g.node(id)
-	return n != nil && n.root
+	return n != nil && n.root && (len(g.in.Empty) == 0 || !g.in.Empty[g.paths.name(id)])
 }
 
 // under returns the project's Python files in a folder and below.

@@ -19,7 +19,7 @@ const maxDead = 50
 // the receiver was made: the receiver when that makes no difference. It reads
 // the changed files, and those whose look-ups lead elsewhere now.
 func (g *Graph) Update(in Input, changes []file.Change) *Graph {
-	if len(changes) == 0 && slices.Equal(g.in.Roots, in.Roots) && g.sameInput(&in) {
+	if len(changes) == 0 && slices.Equal(g.in.Roots, in.Roots) && maps.Equal(g.in.Empty, in.Empty) && g.sameInput(&in) {
 		return g
 	}
 	if !g.sameInput(&in) || g.paths.len()+g.keys.len() > maxDead*(len(g.project)+1000) {
@@ -38,7 +38,7 @@ func (g *Graph) Update(in Input, changes []file.Change) *Graph {
 		return Build(in)
 	}
 	var looks []int32
-	changed := false
+	changed := !maps.Equal(g.in.Empty, in.Empty)
 	for _, p := range paths {
 		if _, had := slices.BinarySearch(g.project, p); had && b.exists(p) {
 			continue // edited: no name leads elsewhere

@@ -23,8 +23,8 @@ func (s *Snapshot) Graph() (*graph.Graph, error) {
 			s.graphErr = err
 			return
 		}
-		if roots := testFiles(s.cfg, suite); !s.buildGraph(s.settings.StateDir, roots) {
-			s.buildGraph("", roots) // the mapped index went away under our feet
+		if roots, empty := testFiles(s.cfg, suite); !s.buildGraph(s.settings.StateDir, roots, empty) {
+			s.buildGraph("", roots, empty) // the mapped index went away under our feet
 		}
 	})
 	return s.graph.Load(), s.graphErr
@@ -49,10 +49,9 @@ func (s *Snapshot) follow(prev *Snapshot, changes []file.Change) {
 	}
 }
 
-// testFiles returns the files that hold tests, or would if they were not
-// broken, in pytest's order.
-func testFiles(cfg *config.Config, suite *discover.Suite) []string {
-	var out []string
+// testFiles returns the files that pytest collects: those with tests in its
+// order, then those that are broken, or where none was found.
+func testFiles(cfg *config.Config, suite *discover.Suite) (out []string, empty map[string]bool) {
 	seen := map[string]bool{}
 	add := func(p string) {
 		if !seen[p] {
@@ -68,7 +67,13 @@ func testFiles(cfg *config.Config, suite *discover.Suite) []string {
 			add(p.Path)
 		}
 	}
-	return out
+	empty = map[string]bool{}
+	for _, p := range suite.Empty {
+		if empty[p] = !seen[p]; empty[p] {
+			add(p)
+		}
+	}
+	return out, empty
 }
 
 // observed is what earlier runs saw to be opened.
@@ -82,7 +87,7 @@ func (s *Snapshot) observed(stateDir string) map[string][]string {
 
 // buildGraph makes the Graph with the help of an index; false when its memory
 // turned out to be gone.
-func (s *Snapshot) buildGraph(stateDir string, roots []string) (ok bool) {
+func (s *Snapshot) buildGraph(stateDir string, roots []string, empty map[string]bool) (ok bool) {
 	ix := openIndex(stateDir, s.cfg.Root, s.settings.Verify)
 	defer ix.close()
 	func() {
@@ -94,7 +99,7 @@ func (s *Snapshot) buildGraph(stateDir string, roots []string) (ok bool) {
 		fs := newFiles(s.overlays, ix, s.cache, look)
 		defer fs.ahead.Wait()
 		maps.Copy(fs.dirs, s.listed)
-		in := graph.Input{Config: s.cfg, Env: s.env, Source: fs, Roots: roots, Observed: s.observed(stateDir)}
+		in := graph.Input{Config: s.cfg, Env: s.env, Source: fs, Roots: roots, Empty: empty, Observed: s.observed(stateDir)}
 		if s.base != nil {
 			s.graph.Store(s.base.Update(in, s.since))
 		} else {

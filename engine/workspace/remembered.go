@@ -32,7 +32,7 @@ import (
 // remembered while a file is too young to be told from a later version.
 
 // rememberedVersion changes whenever the encoding of a Suite changes.
-const rememberedVersion = 4
+const rememberedVersion = 5
 
 // maxRemembered bounds how many Suites of a root are kept: one for each
 // command line that is in use.
@@ -117,10 +117,10 @@ func stateOf(p string, own bool) (d [16]byte, youngest int64) {
 }
 
 // The layout of a remembered Suite, in one record of a store: counts, the
-// folders with their digests, the files by name, the items, the problems and
-// the text.
+// folders with their digests, the files by name, the items, the problems, the
+// files without tests and the text.
 type remembered struct {
-	Dirs, Paths, Items, Problems, Deselected, Text uint32
+	Dirs, Paths, Items, Problems, Empty, Deselected, Text uint32
 }
 
 type dirRecord struct {
@@ -190,7 +190,8 @@ func decodeSuite(b []byte, meta *[store.MetaSize]byte, root string) *discover.Su
 	paths, b, ok2 := at[textRef](b, h.Paths)
 	recs, b, ok3 := at[itemRecord](b, h.Items)
 	problems, b, ok4 := at[problemRecord](b, h.Problems)
-	if !ok1 || !ok2 || !ok3 || !ok4 || uint64(len(b)) < uint64(h.Text) {
+	empty, b, ok5 := at[uint32](b, h.Empty)
+	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || uint64(len(b)) < uint64(h.Text) {
 		return nil
 	}
 	text := string(b[:h.Text])
@@ -218,6 +219,9 @@ func decodeSuite(b []byte, meta *[store.MetaSize]byte, root string) *discover.Su
 	}
 	for _, p := range problems {
 		s.Problems = append(s.Problems, discover.Problem{Path: abs[p.Path], Row: p.Row, Message: str(p.Message)})
+	}
+	for _, p := range empty {
+		s.Empty = append(s.Empty, abs[p])
 	}
 	return s
 }
@@ -320,9 +324,13 @@ func (f *files) remember(dir, root, key string, s *discover.Suite) {
 	for _, p := range s.Problems {
 		problems = append(problems, problemRecord{path(p.Path), p.Row, put(p.Message)})
 	}
-	body := bytes.Join([][]byte{bytesOf(dirs), bytesOf(paths), bytesOf(items), bytesOf(problems), []byte(text.String())}, nil)
+	var empty []uint32
+	for _, p := range s.Empty {
+		empty = append(empty, path(p))
+	}
+	body := bytes.Join([][]byte{bytesOf(dirs), bytesOf(paths), bytesOf(items), bytesOf(problems), bytesOf(empty), []byte(text.String())}, nil)
 	head := []remembered{{
-		uint32(len(dirs)), uint32(len(paths)), uint32(len(items)), uint32(len(problems)), uint32(s.Deselected), uint32(text.Len()),
+		uint32(len(dirs)), uint32(len(paths)), uint32(len(items)), uint32(len(problems)), uint32(len(empty)), uint32(s.Deselected), uint32(text.Len()),
 	}}
 	r := store.Record{Key: key, Data: append(bytesOf(head)[:len(bytesOf(head)):len(bytesOf(head))], body...)}
 	sum := blake3.Sum256(body)
