@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -23,14 +24,15 @@ type recorder struct {
 	edges    map[string][]string
 	opaque   []string
 	written  []string
-	complete bool     // all that was opened is told
+	complete bool // all that was opened is told
+	began    time.Time
 	read     []string // while the tests were collected
 	status   int
 }
 
 // newRecorder looks at the project's files.
 func newRecorder(r Request) *recorder {
-	rec := &recorder{request: r, items: map[string]int{}, edges: map[string][]string{}}
+	rec := &recorder{began: time.Now(), request: r, items: map[string]int{}, edges: map[string][]string{}}
 	if r.State != "" && r.Config != nil {
 		rec.state = workspace.StateOf(r.State, r.Config)
 	}
@@ -98,6 +100,21 @@ func (r *recorder) known(now time.Time) history.Known {
 	return k
 }
 
+// hidden looks at the hidden files that the run was the first to see opened:
+// those that nobody has written meanwhile are part of the state it ran in.
+func (r *recorder) hidden() {
+	after := workspace.StateOf(r.request.State, r.request.Config)
+	for _, p := range r.state.Differs(after) {
+		if _, was := r.state[p]; was || !workspace.Hidden(p) {
+			continue
+		}
+		id, there := file.Stat(filepath.Join(r.request.Root, filepath.FromSlash(p)))
+		if there && id.MtimeNs < r.began.UnixNano() {
+			r.state[p] = after[p]
+		}
+	}
+}
+
 // DueEnv names what results hold for beside the project's files: interpreter,
 // what is installed, options, and the variables of [tool.dx-py] env_depends.
 func (r *Request) DueEnv() string {
@@ -137,6 +154,7 @@ func (e *Engine) remember(h *history.History, r *recorder) {
 		if opened.Add(r.request.Root, r.edges, r.opaque, r.written) {
 			_ = opened.Save(dir)
 		}
+		r.hidden()
 		states := history.OpenStates(dir)
 		defer states.Close()
 		_ = states.Keep(r.known(now))
