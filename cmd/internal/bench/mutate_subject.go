@@ -194,6 +194,9 @@ func (x *subject) compare(v *verdictOfEdit, ours, theirs answer) {
 			ids[id] = true
 		}
 	}
+	// One of the suites has an error in collection that depends on what was
+	// collected before: without a failed test it says nothing of a mutation.
+	asEver := theirs.status == 1 && x.status == 1 && !slices.ContainsFunc(slices.Collect(maps.Values(theirs.tests)), bad)
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
 		was, is := x.clean[id], theirs.tests[id]
 		if was == is || x.flaky[id] {
@@ -201,7 +204,7 @@ func (x *subject) compare(v *verdictOfEdit, ours, theirs answer) {
 		}
 		v.changed++
 		switch said, ran := ours.tests[id]; {
-		case is == "" && !ran && (ours.status != 0 || theirs.status == 0 || theirs.status == 5):
+		case is == "" && !ran && (ours.status != 0 || theirs.status == 0 || theirs.status == 5 || asEver):
 			// It is gone, and a run that pytest does not end well is not said to be well.
 		case !ran:
 			v.missed = append(v.missed, fmt.Sprintf("MISS %s: not run, was %s, is %s", id, or(was, "not there"), or(is, "gone")))
@@ -212,7 +215,7 @@ func (x *subject) compare(v *verdictOfEdit, ours, theirs answer) {
 	for _, p := range ours.problems {
 		v.wrong = append(v.wrong, "WRONG: "+p)
 	}
-	if a, b := ours.status, theirs.status; a != b && !(b == 5 && a == 0) {
+	if a, b := ours.status, theirs.status; a != b && !(b == 5 && a == 0) && !(a == 0 && asEver) {
 		v.wrong = append(v.wrong, fmt.Sprintf("WRONG: exit status %d, pytest's is %d", a, b))
 	}
 }
