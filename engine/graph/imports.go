@@ -231,12 +231,21 @@ func literals(src string) (names []string, exact bool) {
 	return names, exact
 }
 
-// dynamic reads a call of import_module, __import__ or importorskip.
+// dynamic reads a call of import_module, __import__ or importorskip, or of what
+// replaces an attribute that a literal names.
 func (r *reader) dynamic(i uint32) {
 	m, s := r.m, &r.m.Stmts[i]
 	line := s.Row + 1
 	any := scope{line: line}
 	args, err := pyexpr.ParseArgs(m.B(i))
+	if target := m.A(i); target == "patch" || target == "setattr" || target == "delattr" {
+		if err == nil && len(args) > 0 && args[0].Kind == pyexpr.Str {
+			if at := strings.LastIndexByte(args[0].Text, '.'); at > 0 {
+				r.want(want{dotted: args[0].Text[:at], names: []string{args[0].Text[at+1:]}, kind: Dynamic, line: line})
+			}
+		}
+		return
+	}
 	if err != nil || s.Flags&pysrc.Cut != 0 {
 		r.opaque = append(r.opaque, any)
 		return

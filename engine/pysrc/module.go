@@ -44,7 +44,7 @@ const (
 	With            // A: items
 	Match           // A: subject; children: Case
 	Case            // A: pattern and guard
-	Dynamic         // A: import_module, __import__ or importorskip; B: arguments; behind the statement that holds the call
+	Dynamic         // A: import_module, __import__ or importorskip, or patch, setattr or delattr of a literal; B: arguments; behind the statement that holds the call
 	Body            // A: the text of a function's body, of those that may make values or tests: see keepBody
 	Break           //
 	Continue        //

@@ -108,7 +108,7 @@ func (s *scanner) scan(p int, m mode, mutated func(name []byte)) int {
 			depth++
 			if i > p {
 				switch src[i-1] {
-				case 'e', '_', 'p':
+				case 'e', '_', 'p', 'h', 'r':
 					s.dynamic(p, i)
 				}
 				if mutated != nil {
@@ -239,14 +239,21 @@ func (s *scanner) bracket(i int) int {
 	return -1
 }
 
-var dynamicWords = [...]string{"import_module", "__import__", "importorskip"}
+var dynamicWords = [...]string{"import_module", "__import__", "importorskip", "patch", "setattr", "delattr"}
+
+// targets is where those begin that count with a literal only: mock's patch and
+// monkeypatch's methods import what its text names.
+const targets = 3
 
 // dynamic notes a call of a dynamic import function whose '(' stands at i.
 func (s *scanner) dynamic(p, i int) {
-	for _, w := range dynamicWords {
+	for n, w := range dynamicWords {
 		k := i - len(w)
 		if k < p || string(s.src[k:i]) != w || k > 0 && ident[s.src[k-1]] {
 			continue
+		}
+		if n >= targets && !s.literalAt(i+1) {
+			return
 		}
 		d := dynamic{row: s.row, word: text(k, i), noArgs: true}
 		if s.dynWork <= 4*len(s.src) {
@@ -262,6 +269,14 @@ func (s *scanner) dynamic(p, i int) {
 		s.dynamics = append(s.dynamics, d)
 		return
 	}
+}
+
+// literalAt reports whether a text stands at i, perhaps in a later row.
+func (s *scanner) literalAt(i int) bool {
+	for i < len(s.src) && (s.src[i] == ' ' || s.src[i] == '\t' || s.src[i] == '\r' || s.src[i] == '\n') {
+		i++
+	}
+	return i < len(s.src) && (s.src[i] == '"' || s.src[i] == '\'')
 }
 
 // mutators are the methods that change a list, dict, set or deque in place.
