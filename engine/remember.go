@@ -63,8 +63,9 @@ func (r *recorder) Event(e run.Event) {
 }
 
 // known is what the run says of its tests in the state that it ran in. A file
-// that has changed meanwhile is one of which nobody knows.
-func (r *recorder) known(now time.Time) history.Known {
+// that has changed meanwhile is one of which nobody knows, but for those that
+// tests write.
+func (r *recorder) known(now time.Time, written map[string]bool) history.Known {
 	k := history.Known{
 		Env: r.request.DueEnv(), When: now, State: r.state, Passed: map[string]bool{}, Failed: map[string]bool{}, Whole: map[string]bool{},
 	}
@@ -92,8 +93,14 @@ func (r *recorder) known(now time.Time) history.Known {
 			}
 		}
 	}
-	for _, p := range r.state.Differs(workspace.StateOf(r.request.State, r.request.Config)) {
-		if _, was := k.State[p]; was {
+	after := workspace.StateOf(r.request.State, r.request.Config)
+	for _, p := range r.state.Differs(after) {
+		_, was := k.State[p]
+		now, there := after[p]
+		switch {
+		case written[p] && !strings.HasSuffix(p, ".py") && there:
+			k.State[p] = now // the tests' own doing
+		case was:
 			k.State[p] = ""
 		}
 	}
@@ -157,7 +164,11 @@ func (e *Engine) remember(h *history.History, r *recorder) {
 		r.hidden()
 		states := history.OpenStates(dir)
 		defer states.Close()
-		_ = states.Keep(r.known(now))
+		written := map[string]bool{}
+		for _, p := range opened.Written {
+			written[p] = true
+		}
+		_ = states.Keep(r.known(now, written))
 	}
 	if e == nil {
 		write()

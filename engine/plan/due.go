@@ -136,12 +136,17 @@ type change struct {
 // since finds what has changed since a state.
 func (d *Due) since(k history.Known) *change {
 	c := &change{d: d, roots: map[string]bool{}, opaque: map[string]bool{}, named: map[string]string{}}
-	written := map[string]bool{}
+	output := map[string]bool{} // written, and read by nobody
 	for _, p := range d.Opened.Written {
-		written[p] = true
+		output[p] = !strings.HasSuffix(p, ".py")
+	}
+	for _, read := range d.Opened.Edges {
+		for _, p := range read {
+			delete(output, p)
+		}
 	}
 	for _, p := range k.State.Differs(d.Now) {
-		if !written[p] || strings.HasSuffix(p, ".py") {
+		if !output[p] {
 			c.changed = append(c.changed, p)
 		}
 	}
