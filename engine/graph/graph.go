@@ -108,7 +108,9 @@ type Graph struct {
 	roots    []int32
 	inserted []string // what pytest puts on sys.path
 	order    map[string]int
-	project  []string // all Python files of the project, sorted
+	project  []string        // all Python files of the project, sorted
+	stdlib   map[string]bool // its modules but for "test", which is what projects call their tests
+	stdlibAt int             // where on sys.path it is
 	scopes   map[area][]use
 	// top-level modules that are installed and followed, since they need the project
 	dependents map[string]bool
