@@ -16,7 +16,7 @@ LDFLAGS := -s -w $(if $(STATIC),-linkmode external -extldflags "-static")
 # noasm: engine/internal/cpu asks the processor, in three instructions of sixty.
 TAGS := netgo,osusergo,noasm
 
-.PHONY: build demo test race lint fuzz-short bench conformance check e2e-nvim e2e-node e2e-emacs
+.PHONY: build demo test race lint fuzz-short bench conformance mutate check e2e-nvim e2e-node e2e-emacs
 
 build:
 	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/dx-py-ls ./cmd/dx-py-ls
@@ -103,6 +103,16 @@ e2e-emacs: build .demo/venv/bin/pytest
 		DX_BINARY=$(CURDIR)/bin/dx-py-ls DX_PYTHON=$(CURDIR)/.demo/venv/bin/python \
 			emacs --batch -f package-initialize -l $(CURDIR)/lsp/editors/emacs/eglot.el; \
 	fi
+
+# Mutations of the public suites: test --affected must run each test whose
+# outcome changes. It mutates the suites in a folder of its own. QUICK_MUTATE=-quick
+# does not ask pytest where nothing was left out.
+MUTATED ?= .mutated
+MUTATIONS ?= 20
+SEED ?= 1
+ONLY ?= 0
+mutate: build
+	$(GO) run ./cmd/internal/bench -mutate -n $(MUTATIONS) -seed $(SEED) -only $(ONLY) $(QUICK_MUTATE) -shared $(SHARED) -dir $(MUTATED) -binary bin/dx-py-ls $(NAMES)
 
 # What has to hold before a commit.
 check: lint test

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/pool"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
@@ -23,19 +25,23 @@ type recorder struct {
 	opaque   []string
 	written  []string
 	complete bool // all that was opened is told
+	began    time.Time
+	read     []string // while the tests were collected
+	status   int
 }
 
 // newRecorder looks at the project's files.
 func newRecorder(r Request) *recorder {
-	rec := &recorder{request: r, items: map[string]int{}, edges: map[string][]string{}}
+	rec := &recorder{began: time.Now(), request: r, items: map[string]int{}, edges: map[string][]string{}}
 	if r.State != "" && r.Config != nil {
-		rec.state = r.projectState()
+		rec.state = workspace.StateOf(r.State, r.Config)
 	}
 	return rec
 }
 
 func (r *recorder) collected(s *pool.Session) {
 	r.whole = s.Whole()
+	r.read, _, _ = s.Read()
 	for _, it := range s.Items() {
 		r.items[pytest.ParseID(it.ID).Path]++
 	}
@@ -52,13 +58,14 @@ func (r *recorder) Event(e run.Event) {
 		r.opaque = append(r.opaque, e.Observed.Opaque...)
 		r.written = append(r.written, e.Observed.Written...)
 	case e.Ended != nil:
-		r.flaky, r.complete = e.Ended.Flaky, e.Ended.Whole
+		r.flaky, r.complete, r.status = e.Ended.Flaky, e.Ended.Whole, e.Ended.Status
 	}
 }
 
 // known is what the run says of its tests in the state that it ran in. A file
-// that has changed meanwhile is one of which nobody knows.
-func (r *recorder) known(now time.Time) history.Known {
+// that has changed meanwhile is one of which nobody knows, but for those that
+// tests write.
+func (r *recorder) known(now time.Time, written map[string]bool) history.Known {
 	k := history.Known{
 		Env: r.request.DueEnv(), When: now, State: r.state, Passed: map[string]bool{}, Failed: map[string]bool{}, Whole: map[string]bool{},
 	}
@@ -79,19 +86,40 @@ func (r *recorder) known(now time.Time) history.Known {
 			k.Whole[path] = true
 		}
 	}
-	for _, p := range r.state.Differs(r.request.projectState()) {
-		if _, was := k.State[p]; was {
+	if r.whole && (r.status == 0 || r.status == 5) { // no file had an error
+		for _, p := range r.read {
+			if rel, in := file.Rel(r.request.Root, p); in && r.items[rel] == 0 && strings.HasSuffix(p, ".py") {
+				k.Whole[rel] = true
+			}
+		}
+	}
+	after := workspace.StateOf(r.request.State, r.request.Config)
+	for _, p := range r.state.Differs(after) {
+		_, was := k.State[p]
+		now, there := after[p]
+		switch {
+		case written[p] && !strings.HasSuffix(p, ".py") && there:
+			k.State[p] = now // the tests' own doing
+		case was:
 			k.State[p] = ""
 		}
 	}
 	return k
 }
 
-// projectState is the state of the project's files, those that tests were seen to open
-// among them.
-func (r *Request) projectState() history.State {
-	opened := history.LoadOpened(workspace.StateFolder(r.State, r.Root))
-	return workspace.StateOf(r.State, r.Config, opened.Files())
+// hidden looks at the hidden files that the run was the first to see opened:
+// those that nobody has written meanwhile are part of the state it ran in.
+func (r *recorder) hidden() {
+	after := workspace.StateOf(r.request.State, r.request.Config)
+	for _, p := range r.state.Differs(after) {
+		if _, was := r.state[p]; was || !workspace.Hidden(p) {
+			continue
+		}
+		id, there := file.Stat(filepath.Join(r.request.Root, filepath.FromSlash(p)))
+		if there && id.MtimeNs < r.began.UnixNano() {
+			r.state[p] = after[p]
+		}
+	}
 }
 
 // DueEnv names what results hold for beside the project's files: interpreter,
@@ -133,9 +161,14 @@ func (e *Engine) remember(h *history.History, r *recorder) {
 		if opened.Add(r.request.Root, r.edges, r.opaque, r.written) {
 			_ = opened.Save(dir)
 		}
+		r.hidden()
 		states := history.OpenStates(dir)
 		defer states.Close()
-		_ = states.Keep(r.known(now))
+		written := map[string]bool{}
+		for _, p := range opened.Written {
+			written[p] = true
+		}
+		_ = states.Keep(r.known(now, written))
 	}
 	if e == nil {
 		write()

@@ -109,6 +109,23 @@ type Suite struct {
 	Deselected int
 }
 
+// Empty are the Python files, absolute, that pytest imports to look for tests,
+// which may fail, and in which none was found.
+func (s *Suite) Empty() []string {
+	has := make(map[string]bool, len(s.Files))
+	for _, it := range s.Items {
+		has[it.Path] = true
+	}
+	var out []string
+	for _, p := range s.Files {
+		if !has[p] && strings.HasSuffix(p, ".py") {
+			has[p] = true
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // world is everything known during one discovery.
 type world struct {
 	in      Input

@@ -65,8 +65,13 @@ func (r *Reach) change(p string, from int32, all map[string]bool, wide bool) {
 		r.visit(id, step{from: id})
 	}
 	looks := g.lookingFor(p, all)
-	if l, ok := g.keys.get(exactKey(filepath.Dir(p))); ok && len(g.in.Observed) > 0 && int(l) < len(g.looks) {
-		looks = append(looks, l) // who lists the folder
+	for dir := filepath.Dir(p); len(g.in.Observed) > 0; dir = filepath.Dir(dir) {
+		if l, ok := g.keys.get(exactKey(dir)); ok && int(l) < len(g.looks) {
+			looks = append(looks, l) // who lists the folder
+		}
+		if _, in := file.Rel(g.in.Config.Root, filepath.Dir(dir)); !in || slices.ContainsFunc(g.under(dir), func(q string) bool { return !all[q] }) {
+			break // else the folder may have come or gone with the file
+		}
 	}
 	for _, l := range looks {
 		r.users(l, 0, from)
@@ -79,6 +84,8 @@ func (r *Reach) change(p string, from int32, all map[string]bool, wide bool) {
 		kind = Conftest
 	case filepath.Dir(p) == g.in.Config.Root && configures(filepath.Base(p)):
 		kind = Config
+	case g.shadows(p):
+		kind = Absent
 	case !known && in && !strings.HasSuffix(p, ".py") && !made(p):
 		kind = Unread
 	default:
@@ -87,6 +94,22 @@ func (r *Reach) change(p string, from int32, all map[string]bool, wide bool) {
 	for _, root := range g.roots {
 		r.visit(root, step{from, kind, 0})
 	}
+}
+
+// shadows reports whether a file is, or would be, imported in the place of a
+// module of the standard library: installed code, which is not followed, may
+// import that.
+func (g *Graph) shadows(p string) bool {
+	if !strings.HasSuffix(p, ".py") {
+		return false
+	}
+	found := false
+	namesOf(p, func(dir, dotted string) {
+		at, searched := g.order[dir]
+		top, _, _ := strings.Cut(dotted, ".")
+		found = found || searched && at < g.stdlibAt && g.stdlib[top]
+	})
+	return found
 }
 
 // configures reports whether a file in the rootdir is a configuration of tests

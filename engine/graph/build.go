@@ -19,6 +19,7 @@ func Build(in Input) *Graph {
 	in.Source.Prefetch(in.Roots)
 	g.inserted = b.bases()
 	g.order = b.searchOrder()
+	b.standard()
 	g.project = b.walk()
 	b.setRoots()
 	for _, id := range g.roots {
@@ -139,6 +140,20 @@ func (b *builder) searchOrder() map[string]int {
 	return order
 }
 
+// standard lists the modules of the standard library.
+func (b *builder) standard() {
+	at, ok := b.g.order[b.in.Env.Stdlib]
+	if !ok {
+		return
+	}
+	b.g.stdlib, b.g.stdlibAt = map[string]bool{}, at
+	for _, e := range b.in.Source.List(b.in.Env.Stdlib) {
+		if name, py := strings.CutSuffix(e.Name, ".py"); py || e.Kind == file.Dir && name != "test" && !strings.ContainsAny(name, "-.") {
+			b.g.stdlib[name] = true
+		}
+	}
+}
+
 // exists reports whether a path is a regular file or a folder.
 func (b *builder) exists(p string) bool {
 	name := filepath.Base(p)
@@ -172,7 +187,7 @@ func (b *builder) setRoots() {
 		b.g.roots[i] = id
 		if n := b.g.files[id]; n == nil || !n.root {
 			b.g.files[id] = b.asRoot(n, true)
-			b.g.files[id].code = b.in.Doctests[r]
+			b.g.files[id].code = b.in.Code[r]
 		}
 	}
 }

@@ -80,9 +80,10 @@ type Input struct {
 	// Roots are the files with tests, absolute, in pytest's order. Their
 	// conftest.py files are found from them.
 	Roots []string
-	// Doctests are those of them that are modules of the program, collected for
-	// the doctests in them.
-	Doctests map[string]bool
+	// Code are those of them that are modules of the program, collected for the
+	// doctests in them, and those in which no test was found: pytest may have an
+	// error of them, and a computed import may mean them.
+	Code map[string]bool
 	// Paths are further folders on sys.path, such as the working directory of
 	// `python -m pytest`.
 	Paths []string
@@ -108,7 +109,9 @@ type Graph struct {
 	roots    []int32
 	inserted []string // what pytest puts on sys.path
 	order    map[string]int
-	project  []string // all Python files of the project, sorted
+	project  []string        // all Python files of the project, sorted
+	stdlib   map[string]bool // its modules but for "test", which is what projects call their tests
+	stdlibAt int             // where on sys.path it is
 	scopes   map[area][]use
 	// top-level modules that are installed and followed, since they need the project
 	dependents map[string]bool
@@ -125,7 +128,7 @@ type node struct {
 	stars  []int32 // look-ups of modules whose names it has, hooks among them
 	global bool
 	root   bool
-	code   bool // a root among Input.Doctests
+	code   bool // a root among Input.Code
 }
 
 type ref struct {

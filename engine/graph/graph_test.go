@@ -501,7 +501,7 @@ def f(name):
 -- documented.py --
 `)
 	p.in.Roots = append(p.in.Roots, p.path("documented.py"))
-	p.in.Doctests = map[string]bool{p.path("documented.py"): true}
+	p.in.Code = map[string]bool{p.path("documented.py"): true}
 	g := graph.Build(p.in)
 	for changed, want := range map[string][]string{
 		"test_b.py": {"test_b.py"}, "code.py": {"test_a.py"}, "documented.py": {"test_a.py", "documented.py"},

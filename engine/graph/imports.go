@@ -270,6 +270,14 @@ func (r *reader) dynamic(i uint32) {
 	line := s.Row + 1
 	any := scope{line: line}
 	args, err := pyexpr.ParseArgs(m.B(i))
+	if target := m.A(i); target == "patch" || target == "setattr" || target == "delattr" {
+		if err == nil && len(args) > 0 && args[0].Kind == pyexpr.Str {
+			if at := strings.LastIndexByte(args[0].Text, '.'); at > 0 {
+				r.want(want{dotted: args[0].Text[:at], names: []string{args[0].Text[at+1:]}, kind: Dynamic, line: line})
+			}
+		}
+		return
+	}
 	if err != nil || s.Flags&pysrc.Cut != 0 {
 		r.opaque = append(r.opaque, any)
 		return

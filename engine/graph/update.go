@@ -82,7 +82,7 @@ func (g *Graph) sameInput(in *Input) bool {
 func (g *Graph) clone() *Graph {
 	return &Graph{
 		paths: g.paths, keys: g.keys, files: slices.Clone(g.files), sources: slices.Clone(g.sources), looks: slices.Clone(g.looks),
-		users: slices.Clone(g.users), roots: g.roots, inserted: g.inserted, order: g.order, project: g.project,
+		users: slices.Clone(g.users), roots: g.roots, inserted: g.inserted, order: g.order, project: g.project, stdlib: g.stdlib, stdlibAt: g.stdlibAt,
 		scopes: maps.Clone(g.scopes), dependents: g.dependents, scratch: g.scratch,
 	}
 }

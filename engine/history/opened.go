@@ -74,16 +74,6 @@ func (o *Opened) Add(root string, edges map[string][]string, opaque, written []s
 	return added
 }
 
-// Files lists what was opened, sorted: files, and folders that were listed.
-func (o *Opened) Files() []string {
-	var all []string
-	for _, paths := range o.Edges {
-		all = append(all, paths...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
 func (o *Opened) size() (n int) {
 	for _, paths := range o.Edges {
 		n += len(paths)

@@ -51,7 +51,7 @@ type Known struct {
 	State  State
 	Passed map[string]bool // ids of tests that passed, were skipped or failed as expected
 	Failed map[string]bool
-	Whole  map[string]bool // files, relative to the root, of which all tests ran
+	Whole  map[string]bool // files, relative to the root, of which all tests ran; those without tests too
 }
 
 // knownRecord is Known on disk.

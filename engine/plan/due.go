@@ -26,6 +26,7 @@ type Reason struct {
 // Due is all that decides about which tests are due.
 type Due struct {
 	Items  []*pytest.Item
+	Empty  []string // files, absolute, that pytest imports and finds no test in
 	Graph  *graph.Graph
 	Root   string
 	Now    history.State
@@ -35,13 +36,18 @@ type Due struct {
 	Known func(func(history.Known) bool)
 }
 
-// Decide gives each item its reason. A test is due unless it passed, was
+// Decide gives each item its reason, then each file of Empty. A test is due unless it passed, was
 // skipped or failed as expected in a state that differs from now only in what
-// it does not depend on.
+// it does not depend on; a file of Empty unless it was imported in such a state
+// by a run without an error.
 func (d *Due) Decide() []Reason {
-	out := make([]Reason, len(d.Items))
+	items := slices.Clip(d.Items)
+	for _, p := range d.Empty {
+		items = append(items, &pytest.Item{ID: d.rel(p), Path: p})
+	}
+	out := make([]Reason, len(items))
 	left := 0
-	for i, it := range d.Items {
+	for i, it := range items {
 		out[i] = Reason{Due: true, Text: "it has not passed yet"}
 		if d.matches(d.Tool.Always, d.rel(it.Path), it.ID) {
 			out[i].Text = "[tool.dx-py] always"
@@ -52,7 +58,7 @@ func (d *Due) Decide() []Reason {
 	first := true
 	d.Known(func(k history.Known) bool {
 		c := d.since(k)
-		for i, it := range d.Items {
+		for i, it := range items {
 			switch r := &out[i]; {
 			case !r.Due || r.Text == "[tool.dx-py] always":
 			case !d.passed(k, it):
@@ -79,6 +85,9 @@ func (d *Due) Decide() []Reason {
 // passed reports whether a test, or all cases of a function whose cases are not
 // known, passed.
 func (d *Due) passed(k history.Known, it *pytest.Item) bool {
+	if it.ID == d.rel(it.Path) {
+		return k.Whole[it.ID]
+	}
 	if it.Exact() || !k.Whole[pytest.ParseID(it.ID).Path] {
 		return k.Passed[it.ID]
 	}
@@ -127,12 +136,17 @@ type change struct {
 // since finds what has changed since a state.
 func (d *Due) since(k history.Known) *change {
 	c := &change{d: d, roots: map[string]bool{}, opaque: map[string]bool{}, named: map[string]string{}}
-	written := map[string]bool{}
+	output := map[string]bool{} // written, and read by nobody
 	for _, p := range d.Opened.Written {
-		written[p] = true
+		output[p] = !strings.HasSuffix(p, ".py")
+	}
+	for _, read := range d.Opened.Edges {
+		for _, p := range read {
+			delete(output, p)
+		}
 	}
 	for _, p := range k.State.Differs(d.Now) {
-		if !written[p] || strings.HasSuffix(p, ".py") {
+		if !output[p] {
 			c.changed = append(c.changed, p)
 		}
 	}

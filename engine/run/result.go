@@ -85,7 +85,7 @@ func setSection(list []pytest.Section, s pytest.Section) []pytest.Section {
 
 // hear takes a frame of a worker's.
 func (d *dispatcher) hear(p *process, s Signal) {
-	if s.Item >= len(d.tests) {
+	if s.Kind != wire.Observed && s.Item >= len(d.tests) { // that one is of no test
 		d.problem(errNoItem)
 		return
 	}

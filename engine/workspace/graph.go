@@ -23,8 +23,8 @@ func (s *Snapshot) Graph() (*graph.Graph, error) {
 			s.graphErr = err
 			return
 		}
-		roots, doctests := testFiles(s.cfg, suite)
-		in := graph.Input{Config: s.cfg, Env: s.env, Roots: roots, Doctests: doctests, Observed: s.observed(s.settings.StateDir)}
+		roots, code := testFiles(s.cfg, suite)
+		in := graph.Input{Config: s.cfg, Env: s.env, Roots: roots, Code: code, Observed: s.observed(s.settings.StateDir)}
 		if !s.buildGraph(s.settings.StateDir, in) {
 			s.buildGraph("", in) // the mapped index went away under our feet
 		}
@@ -53,13 +53,13 @@ func (s *Snapshot) follow(prev *Snapshot, changes []file.Change) {
 }
 
 // testFiles returns the files that were collected, each once, and which of
-// them are no test files by their name: modules with doctests.
-func testFiles(cfg *config.Config, suite *discover.Suite) (files []string, doctests map[string]bool) {
+// them are code: modules with doctests, and files in which no test was found.
+func testFiles(cfg *config.Config, suite *discover.Suite) (files []string, code map[string]bool) {
 	has := map[string]bool{}
 	for _, it := range suite.Items {
 		has[it.Path] = true
 	}
-	doctests = map[string]bool{}
+	code = map[string]bool{}
 	seen := make(map[string]bool, len(suite.Files))
 	for _, p := range suite.Files {
 		test := discover.TestFile(cfg, p)
@@ -68,11 +68,11 @@ func testFiles(cfg *config.Config, suite *discover.Suite) (files []string, docte
 		}
 		seen[p] = true
 		files = append(files, p)
-		if !test && strings.HasSuffix(p, ".py") {
-			doctests[p] = true
+		if (!test || !has[p]) && strings.HasSuffix(p, ".py") {
+			code[p] = true
 		}
 	}
-	return files, doctests
+	return files, code
 }
 
 // observed is what earlier runs saw to be opened.

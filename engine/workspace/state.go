@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,10 +36,11 @@ const maxData = 2000
 const maxFolders = 10_000
 
 // StateOf is the digests of a project's files: of all that are not hidden,
-// compiled or installed, and of those that are named, relative to the root. A
-// file whose identity is as it was is not read again. It is nil for a project of
-// more than maxFolders folders.
-func StateOf(stateDir string, cfg *config.Config, named []string) history.State {
+// compiled, installed or in a folder that pytest does not enter, and of those
+// that are and that runs were seen to open, or pytest is configured by. A file
+// whose identity is as it was is not read again. It is nil for a project of more
+// than maxFolders folders.
+func StateOf(stateDir string, cfg *config.Config) history.State {
 	d := &digests{root: cfg.Root, now: time.Now().UnixNano(), out: history.State{}, limit: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	if stateDir != "" {
 		d.store = store.Open(StateFolder(stateDir, cfg.Root), "digests", digestsVersion)
@@ -49,18 +51,7 @@ func StateOf(stateDir string, cfg *config.Config, named []string) history.State 
 	if d.folders.Load() > maxFolders {
 		return nil
 	}
-	for _, rel := range named {
-		p := filepath.Join(cfg.Root, filepath.FromSlash(rel))
-		if _, done := d.out[rel]; done || file.IsDir(p) {
-			continue
-		}
-		if id, ok := file.Stat(p); ok {
-			digest, r := d.digest(p, rel, id)
-			if d.out[rel] = digest; r != nil {
-				d.add = append(d.add, *r)
-			}
-		}
-	}
+	d.aside(stateDir)
 	if d.store != nil && len(d.add) > 0 {
 		_ = d.store.Save(d.add, func(k string) bool { _, there := d.out[k]; return there }) // else they are read again
 	}
@@ -147,6 +138,52 @@ func (d *digests) folder(dir string) {
 	}
 	d.add = append(d.add, add...)
 }
+
+// aside adds the files that folder leaves out and that matter all the same.
+func (d *digests) aside(stateDir string) {
+	add := func(rel string) {
+		if _, there := d.out[rel]; there || strings.HasPrefix(rel, "../") || slices.ContainsFunc(strings.Split(rel, "/"), notState) {
+			return
+		}
+		p := filepath.Join(d.root, filepath.FromSlash(rel))
+		if id, ok := file.Stat(p); ok {
+			digest, r := d.digest(p, rel, id)
+			if d.out[rel] = digest; r != nil {
+				d.add = append(d.add, *r)
+			}
+		}
+	}
+	for _, name := range hiddenConfigs {
+		add(name)
+	}
+	if stateDir == "" {
+		return
+	}
+	for _, paths := range history.LoadOpened(StateFolder(stateDir, d.root)).Edges {
+		for _, rel := range paths {
+			add(rel)
+		}
+	}
+}
+
+// Hidden reports whether a path relative to the root has a part with a leading
+// dot.
+func Hidden(rel string) bool { return strings.Contains("/"+rel, "/.") }
+
+// notState reports whether a folder, or file, of a name is no part of a project's state
+// even where tests read from it: caches, and what is installed, which is known by
+// its versions.
+func notState(name string) bool {
+	switch name {
+	case "__pycache__", "site-packages", ".git", ".hg", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache", ".tox", ".nox", ".venv":
+		return true
+	}
+	return strings.HasPrefix(name, ".coverage") && name != ".coveragerc" // data of each run
+}
+
+// hiddenConfigs are the files with a leading dot that configure pytest or the
+// interpreter.
+var hiddenConfigs = []string{".pytest.ini", ".pytest.toml", ".python-version"}
 
 // digest is a file's, with a record when that is news.
 func (d *digests) digest(p, rel string, id file.Identity) (string, *store.Record) {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
 
@@ -32,7 +33,11 @@ func TestStateOf(t *testing.T) {
 		write(fmt.Sprintf("many/%d.txt", i), "1")
 	}
 	cfg := &config.Config{Root: root}
-	first := workspace.StateOf(state, cfg, []string{"many/7.txt", "gone.txt", "data"})
+	opened := history.Opened{Edges: map[string][]string{"a.py": {"many/7.txt", "gone.txt", "data"}}}
+	if err := opened.Save(workspace.StateFolder(state, root)); err != nil {
+		t.Fatal(err)
+	}
+	first := workspace.StateOf(state, cfg)
 	var names []string
 	for p := range first {
 		names = append(names, p)
@@ -42,7 +47,7 @@ func TestStateOf(t *testing.T) {
 	}
 	differs := func(want ...string) {
 		t.Helper()
-		now := workspace.StateOf(state, cfg, []string{"many/7.txt", "gone.txt", "data"})
+		now := workspace.StateOf(state, cfg)
 		if diff := cmp.Diff(want, first.Differs(now)); diff != "" {
 			t.Errorf("want (-), got (+):\n%s", diff)
 		}

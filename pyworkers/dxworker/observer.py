@@ -34,6 +34,8 @@ class Observer:
                 return
             if isinstance(flags, int) and flags & WRITING:
                 self.written.add(path)
+                if flags & os.O_RDWR and not flags & os.O_TRUNC:
+                    self._edge(path, sys._getframe(2))
             elif not path.endswith(".pyc"):
                 self._edge(path, sys._getframe(2))
         elif event in LISTS:

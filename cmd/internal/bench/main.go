@@ -1,6 +1,6 @@
 // Command bench measures: ids and outcomes on the public suites against pytest
-// (-conformance), and the speed of discovery and of runs beside
-// the peers.
+// (-conformance), what test --affected leaves out after mutations (-mutate),
+// and the speed of discovery and of runs beside the peers.
 //
 // It builds its own projects and installs its own peers under -dir; a peer
 // that cannot be had is a row that says so. Times are those of whole
@@ -17,6 +17,12 @@ import (
 
 func main() {
 	conform := flag.Bool("conformance", false, "compare ids and outcomes with pytest instead of measuring")
+	mutates := flag.Bool("mutate", false, "mutate the suites and compare test --affected with pytest")
+	var m mutating
+	flag.StringVar(&m.seed, "seed", "1", "what the mutations are chosen by")
+	flag.IntVar(&m.n, "n", 20, "mutations of each suite")
+	flag.IntVar(&m.only, "only", 0, "the one mutation to make, from 1")
+	flag.BoolVar(&m.quick, "quick", false, "do not ask pytest where no test was left out")
 	times := flag.Int("times", 1, "how often outcomes are compared with one worker")
 	shared := flag.String("shared", "../shared", "folder of the suites, generators and conformance tools")
 	dir := flag.String("dir", ".bench", "folder for what is installed and generated")
@@ -39,7 +45,10 @@ func main() {
 		fail(err)
 	}
 	var err error
-	if *conform {
+	if *mutates {
+		m.shared, m.dir, m.binary = *shared, *dir, *binary
+		err = mutate(m, flag.Args())
+	} else if *conform {
 		err = conformance(*shared, *dir, *binary, *times, flag.Args())
 	} else {
 		err = bench(*shared, *dir, *binary, *out, *runs)

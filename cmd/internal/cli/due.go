@@ -6,6 +6,7 @@ import (
 
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/graph"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/plan"
@@ -45,9 +46,15 @@ func (p *program) due(ws *workspace.Workspace, r *engine.Request, f *testFlags) 
 		}
 		d.known = true
 	} else {
-		d.reasons, d.known = decide(snap, r, suite.Items, g)
+		d.reasons, d.known = decide(snap, r, suite, g)
 	}
 	dueFiles := map[string]bool{}
+	for i, p := range suite.Empty() {
+		if d.reasons[len(suite.Items)+i].Due {
+			dueFiles[p] = true
+		}
+	}
+	d.reasons = d.reasons[:len(suite.Items)]
 	for i, it := range suite.Items {
 		if d.reasons[i].Due {
 			dueFiles[it.Path] = true
@@ -67,15 +74,16 @@ func (p *program) due(ws *workspace.Workspace, r *engine.Request, f *testFlags) 
 	return d, nil
 }
 
-// decide gives each test its reason from what is known of earlier runs.
-func decide(snap *workspace.Snapshot, r *engine.Request, items []*pytest.Item, g *graph.Graph) (reasons []plan.Reason, known bool) {
+// decide gives each test, then each file without tests, its reason from what is
+// known of earlier runs.
+func decide(snap *workspace.Snapshot, r *engine.Request, suite *discover.Suite, g *graph.Graph) (reasons []plan.Reason, known bool) {
 	dir := workspace.StateFolder(r.State, r.Root)
 	states := history.OpenStates(dir)
 	defer states.Close()
 	opened := history.LoadOpened(dir)
-	now := workspace.StateOf(r.State, r.Config, opened.Files())
+	now := workspace.StateOf(r.State, r.Config)
 	d := plan.Due{
-		Items: items, Graph: g, Root: r.Root, Now: now, Opened: opened, Tool: r.Config.Tool,
+		Items: suite.Items, Empty: suite.Empty(), Graph: g, Root: r.Root, Now: now, Opened: opened, Tool: r.Config.Tool,
 		Known: func(f func(history.Known) bool) {
 			if now == nil {
 				return // too large a project to be looked at
@@ -89,7 +97,7 @@ func decide(snap *workspace.Snapshot, r *engine.Request, items []*pytest.Item, g
 	return d.Decide(), known
 }
 
-// since gives each test its reason from what git says has changed.
+// since gives each test, then each file without tests, its reason from what git says has changed.
 func (pr *project) since(rev string) ([]plan.Reason, error) {
 	changed, wide, err := pr.differs(rev)
 	if err != nil {
@@ -100,11 +108,17 @@ func (pr *project) since(rev string) ([]plan.Reason, error) {
 	for _, root := range reach.Roots() {
 		reached[root] = true
 	}
-	out := make([]plan.Reason, len(pr.suite.Items))
-	for i, it := range pr.suite.Items {
-		if out[i].Due = reached[it.Path]; out[i].Due {
-			out[i].Path, _ = reach.Path(it.Path)
-		}
+	var out []plan.Reason
+	add := func(path string) {
+		r := plan.Reason{Due: reached[path]}
+		r.Path, _ = reach.Path(path)
+		out = append(out, r)
+	}
+	for _, it := range pr.suite.Items {
+		add(it.Path)
+	}
+	for _, p := range pr.suite.Empty() {
+		add(p)
 	}
 	return out, nil
 }
@@ -180,6 +194,6 @@ func (p *program) explainDue(pr *project, f graphFlags, pytestArgs []string, ite
 		state = absolute(cfg.Root, cfg.Tool.StateDir)
 	}
 	r := &engine.Request{Env: env, Dir: pr.dir, Vars: p.vars, Args: pytestArgs, State: state, Root: cfg.Root, Config: cfg}
-	reasons, _ := decide(snap, r, items, pr.graph)
+	reasons, _ := decide(snap, r, &discover.Suite{Items: items}, pr.graph)
 	return reasons
 }
