@@ -117,6 +117,11 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		r.Synced()
 	}
 	if status, ended := session.Ended(); ended {
+		for _, said := range session.Sweep(run.Lingering) {
+			for _, s := range sinks {
+				s.Event(run.Event{Problem: &run.Problem{Message: said}})
+			}
+		}
 		return status, nil
 	}
 	o := session.Options()

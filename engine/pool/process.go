@@ -14,6 +14,7 @@ type process struct {
 	stage  *stage
 	cmd    *exec.Cmd // of a started one
 	parent *process  // of a fork
+	kin    *kindred  // of one in which a project's code runs, or in whose forks it does
 
 	mu     sync.Mutex // one request at a time; and what follows
 	ended  bool
@@ -27,7 +28,7 @@ func start(ctx context.Context, s Settings) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{stage: st, cmd: cmd, exited: make(chan struct{})}
+	p := &process{stage: st, cmd: cmd, kin: newKindred(st.pid), exited: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait()
 		p.mu.Lock()
@@ -95,6 +96,7 @@ func (p *process) end() {
 	_ = p.stage.send(map[string]any{"op": "exit"})
 	p.stage.close()
 	p.wait()
+	p.kin.end()
 }
 
 func (p *process) kill() { killGroup(p.stage.pid) }

@@ -35,6 +35,10 @@ type Workers interface {
 	// kind Gone. id is unique among the workers of a run, slot says whose
 	// place among the runners it takes.
 	Start(role Role, id, slot, runners int, to chan<- Signal) (Worker, error)
+	// Sweep ends processes that tests have left behind, once all workers have
+	// ended or said that they will, and says what they were. Those that end by
+	// themselves within the time are not meant.
+	Sweep(wait time.Duration) []string
 }
 
 // Worker is one process. Its methods do not block for long, and fail only when
@@ -64,8 +68,9 @@ type Signal struct {
 	// -1 when nothing.
 	Killed         string // the signal's name
 	Status         int
-	Phase          int    // as in ring.Checkpoint
-	Stdout, Stderr string // what it had captured
+	Phase          int      // as in ring.Checkpoint
+	Stdout, Stderr string   // what it had captured
+	Left           []string // processes that it left behind, which were ended
 }
 
 // CancelReason says why a run was cancelled; it is the cause of the context.
@@ -138,6 +143,7 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 		err = d.loop(ctx)
 	}
 	d.abandon()
+	d.sweep(ctx)
 	notRun := 0
 	for i := range d.tests {
 		if !d.tests[i].done && !d.tests[i].left {
@@ -463,6 +469,9 @@ func (d *dispatcher) signal(ctx context.Context, s Signal) error {
 func (d *dispatcher) gone(ctx context.Context, p *process, s Signal) error {
 	delete(d.live, p.id)
 	d.lost = true
+	if ctx.Err() == nil {
+		d.leftBehind(s.Left)
+	}
 	// one that we have killed was cancelled
 	crashed := (ctx.Err() == nil || s.Killed != "SIGKILL") && d.died(p, s)
 	switch {
@@ -555,6 +564,26 @@ func (d *dispatcher) pass(f frame) {
 		return
 	}
 	d.said = append(d.said, f)
+}
+
+// Lingering is how long a process may outlive the test that has started it: it
+// may have been told to end.
+const Lingering = 250 * time.Millisecond
+
+// sweep names what tests have left behind. Where a run was cancelled they could
+// not tidy up.
+func (d *dispatcher) sweep(ctx context.Context) {
+	if ctx.Err() != nil {
+		d.workers.Sweep(0)
+		return
+	}
+	d.leftBehind(d.workers.Sweep(Lingering))
+}
+
+func (d *dispatcher) leftBehind(said []string) {
+	for _, s := range said {
+		d.emit(Event{Problem: &Problem{s}})
+	}
 }
 
 // abandon kills what is left when a run fails, and waits for its end.

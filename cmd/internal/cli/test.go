@@ -329,6 +329,7 @@ func (p *program) testOnce(f testFlags) error {
 	var sinks []run.Sink
 	var lines *report.JSONL
 	var footer report.Footer
+	problems := report.Problems{Out: p.stderr}
 	switch f.format {
 	case "jsonl":
 		lines = report.NewJSONL(p.stdout)
@@ -338,7 +339,7 @@ func (p *program) testOnce(f testFlags) error {
 		if discover.Unittest(r.Env) && r.Workers <= 1 && isTerminal(r.Stdin) {
 			r.Terminal = true // unittest captures nothing: breakpoint() works
 		}
-		sinks = append(sinks, &footer)
+		sinks = append(sinks, &footer, &problems)
 	}
 	if f.ci && p.env["GITHUB_ACTIONS"] != "" {
 		hub, done, err := p.github(&r)
@@ -382,7 +383,9 @@ func (p *program) testOnce(f testFlags) error {
 	}
 	var none *engine.NoPytestError
 	if err != nil && !errors.As(err, &none) && !errors.Is(err, pyenv.ErrNone) {
-		fmt.Fprintf(p.stderr, "error: %v\n", err)
+		if !problems.Told(err) {
+			fmt.Fprintf(p.stderr, "error: %v\n", err)
+		}
 		err = nil
 	}
 	return err
