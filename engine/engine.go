@@ -123,6 +123,11 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		if r.Refused != nil {
 			r.Refused(session.Printed())
 		}
+		for _, said := range session.Sweep(run.Lingering) {
+			for _, s := range sinks {
+				s.Event(run.Event{Problem: &run.Problem{Message: said}})
+			}
+		}
 		return status, nil
 	}
 	o := session.Options()

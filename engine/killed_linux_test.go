@@ -15,12 +15,15 @@ import (
 )
 
 // hanging is a test that tells its pid through a fifo, and keeps it open, in a
-// process that no signal but SIGKILL ends.
+// process that no signal but SIGKILL ends; so does a program that it has
+// started in another session, and that has nothing else of its.
 const hanging = `
-import os, signal
+import os, signal, subprocess
 def test_hang():
     signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
     fifo = open(os.environ["FIFO"], "w")
+    subprocess.Popen(["sleep", "1005"], start_new_session=True, pass_fds=[fifo.fileno()], stdin=subprocess.DEVNULL,
+                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     print(os.getpid(), file=fifo, flush=True)
     while True:
         pass

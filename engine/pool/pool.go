@@ -156,7 +156,8 @@ func (p *Pool) session(ctx context.Context, s Settings) (*Session, error) {
 		p.leave(b)
 		return nil, err
 	}
-	session := &Session{settings: s, process: proc, key: key, base: b, keep: true, made: time.Now()}
+	proc.kin = b.process.kin.session(proc.stage.pid)
+	session := &Session{settings: s, process: proc, kin: proc.kin, key: key, base: b, keep: true, made: time.Now()}
 	if err := session.collect(ctx); err != nil {
 		err = session.fail(ctx, err)
 		p.leave(b)
@@ -363,6 +364,7 @@ func (p *Session) fail(ctx context.Context, err error) error {
 	}
 	p.process.stage.close()
 	status := p.process.wait()
+	p.process.kin.end()
 	if p.head != nil {
 		p.head.close()
 	}

@@ -14,11 +14,12 @@ type process struct {
 	stage  *stage
 	cmd    *exec.Cmd // of a started one
 	parent *process  // of a fork
+	kin    *kindred  // of one in which a project's code runs, or in whose forks it does
 
 	mu     sync.Mutex // one request at a time; and what follows
 	ended  bool
-	status int // wait status, once ended
-	exited chan struct{}
+	status int           // wait status, once ended
+	exited chan struct{} // closed when it has ended; nil where the kernel does not tell of a fork
 }
 
 // start starts an interpreter and waits until it has imported pytest.
@@ -27,13 +28,13 @@ func start(ctx context.Context, s Settings) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{stage: st, cmd: cmd, exited: make(chan struct{})}
+	p := &process{stage: st, cmd: cmd, kin: newKindred(st.pid), exited: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait()
 		p.mu.Lock()
 		p.ended, p.status = true, waitStatus(cmd.ProcessState)
 		p.mu.Unlock()
-		close(p.exited)
+		p.isOver()
 	}()
 	stop := context.AfterFunc(ctx, p.kill)
 	defer stop()
@@ -50,7 +51,23 @@ func (p *process) fork(group bool) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &process{stage: st, parent: p}, nil
+	f := &process{stage: st, parent: p}
+	if wait := exit(st.pid); wait != nil {
+		f.exited = make(chan struct{})
+		go func() {
+			wait()
+			f.isOver()
+		}()
+	}
+	return f, nil
+}
+
+// isOver ends the reading from a process that has ended, once all that it sent
+// is read: its control socket does not close while a fork that a test has made
+// is there.
+func (p *process) isOver() {
+	_ = p.stage.conn.CloseRead()
+	close(p.exited)
 }
 
 // patience is how long a process that was told to end may take. A stage
@@ -69,6 +86,14 @@ func (p *process) wait() int {
 		}
 		return p.status
 	}
+	if p.exited != nil {
+		select {
+		case <-p.exited:
+		case <-time.After(patience):
+			killGroup(p.stage.pid)
+			<-p.exited
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for began := time.Now(); !p.ended; {
@@ -84,7 +109,7 @@ func (p *process) wait() int {
 			killGroup(p.stage.pid)
 			began = time.Now()
 		default:
-			time.Sleep(time.Millisecond) // no descriptor tells of another's child
+			time.Sleep(time.Millisecond)
 		}
 	}
 	return p.status
@@ -95,6 +120,7 @@ func (p *process) end() {
 	_ = p.stage.send(map[string]any{"op": "exit"})
 	p.stage.close()
 	p.wait()
+	p.kin.end()
 }
 
 func (p *process) kill() { killGroup(p.stage.pid) }

@@ -20,6 +20,7 @@ import (
 type Session struct {
 	settings Settings
 	process  *process
+	kin      *kindred // the session's part of the process's
 	info     reply
 
 	// of a session of a Pool
@@ -33,6 +34,7 @@ type Session struct {
 	seen    map[string]file.Identity // what was read meanwhile
 	racy    string                   // a file that changed meanwhile
 	used    bool                     // a run has had it before
+	robbed  bool                     // a process that it had started while it collected was ended
 	// forks that wait for the next run: 2 ms less for each, and with their pages
 	// touched 59 instead of 73 µs in a worker for a test of the 193
 	spares []*process
@@ -57,6 +59,7 @@ func (p *Session) restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.kin = proc.kin.session(proc.stage.pid)
 	return p.collect(ctx)
 }
 
@@ -149,6 +152,8 @@ func (p *Session) single() string {
 		return p.info.Threads
 	case p.info.Shared != "":
 		return p.info.Shared
+	case p.robbed:
+		return "a process that it had started was ended"
 	case p.racy != "":
 		return p.racy + " changed while it was collected"
 	case time.Since(p.made) > sessionAge:
@@ -248,6 +253,7 @@ func (p *Session) Close() {
 	case p.process == nil:
 	case p.consumed:
 		p.process.wait()
+		p.process.kin.end()
 	default:
 		p.process.end()
 	}
@@ -268,6 +274,25 @@ func (p *Session) prepareSpares(n int) {
 	}
 }
 
+// Sweep ends what tests have left running, once the run is over, and says what
+// that was. It waits so long for what is about to end by itself.
+func (p *Session) Sweep(wait time.Duration) []string {
+	members, said := p.kin.sweep(wait, func() []int {
+		known := []int{p.process.stage.pid}
+		for _, w := range p.workers {
+			known = append(known, w.process.stage.pid)
+		}
+		for _, spare := range p.spares {
+			known = append(known, spare.stage.pid)
+		}
+		return known
+	})
+	for _, m := range members {
+		p.robbed = p.robbed || m.Mark == p.kin.mark
+	}
+	return said
+}
+
 func (p *Session) endWorkers() {
 	for _, w := range p.workers {
 		w.close()
@@ -286,8 +311,10 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	proc, err := p.forWorker()
+	var own *kindred
 	if err == nil {
 		p.runs++
+		own = p.kin.worker(p.runs, proc.stage.pid)
 		if role != run.Runner {
 			p.first = p.runs
 		}
@@ -321,7 +348,7 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 		return nil, err
 	}
 	w := &worker{
-		session: p, id: id, process: proc, ch: ch, down: ring.Down(ch.mem), up: ring.Up(ch.mem), signals: to, gone: make(chan struct{}),
+		session: p, id: id, process: proc, kin: own, ch: ch, down: ring.Down(ch.mem), up: ring.Up(ch.mem), signals: to, gone: make(chan struct{}),
 	}
 	p.workers = append(p.workers, w)
 	go w.watch()
@@ -351,6 +378,7 @@ func (p *Session) forWorker() (*process, error) {
 	}
 	if p.consumed {
 		p.process.wait()
+		p.process.kin.end()
 		before := p.info.Items
 		p.keep = false // the next one is the session's own
 		if err := p.restart(context.Background()); err != nil {

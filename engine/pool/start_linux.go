@@ -192,3 +192,26 @@ func (p *process) alive() bool {
 	})
 	return alive
 }
+
+// exit returns what waits for the end of a process, another's child too, nil
+// where the kernel (before 5.10) cannot tell. Its parent must not have asked
+// for its status yet.
+func exit(pid int) (wait func()) {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return nil
+	}
+	f := os.NewFile(uintptr(fd), "process")
+	raw, err := f.SyscallConn()
+	if err != nil {
+		f.Close()
+		return nil
+	}
+	return func() {
+		defer f.Close()
+		_ = raw.Read(func(fd uintptr) bool {
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			return n > 0 || err != nil && err != unix.EINTR
+		})
+	}
+}

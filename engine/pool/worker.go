@@ -19,11 +19,13 @@ type worker struct {
 	session *Session
 	id      int
 	process *process
+	kin     *kindred
 	ch      *channel
 	down    *ring.Producer
 	up      *ring.Consumer
 	signals chan<- run.Signal
 	gone    chan struct{} // closed when the process has ended
+	done    bool          // it has said its last word
 	read    sync.WaitGroup
 	closing sync.Once
 }
@@ -175,6 +177,7 @@ func (w *worker) drain() (any bool) {
 			return any
 		}
 		any = true
+		w.done = w.done || h.Kind == wire.Done
 		w.signals <- run.Signal{Worker: w.id, Kind: h.Kind, Item: int(h.Item), Payload: payload}
 	}
 }
@@ -184,6 +187,9 @@ func (w *worker) death() run.Signal {
 	s := run.Signal{Worker: w.id, Kind: run.Gone}
 	w.process.stage.close() // its alive pipe too, where it has one
 	s.Killed, s.Status = describe(w.process.wait())
+	if !w.done { // else the session looks, when the run is over
+		_, s.Left = w.kin.sweep(run.Lingering, func() []int { return nil })
+	}
 	if c, ok := ring.ReadCheckpoint(w.ch.mem); ok && c.Phase > 0 {
 		s.Item, s.Phase = int(c.Item), int(c.Phase)
 	} else {

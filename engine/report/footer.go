@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/dx-py/dx-py-ls/engine/run"
@@ -100,3 +101,20 @@ func (s Slow) Event(e run.Event) {
 		fmt.Fprintf(s.Out, "\nslow: %s has been running for %.0fs\n", e.Slow.ID, e.Slow.Seconds)
 	}
 }
+
+// Problems tells of what went wrong beside the tests: a line each.
+type Problems struct {
+	Out  io.Writer
+	said []string
+}
+
+// Event writes a line.
+func (p *Problems) Event(e run.Event) {
+	if e.Problem != nil {
+		p.said = append(p.said, e.Problem.Message)
+		fmt.Fprintf(p.Out, "warning: %s\n", e.Problem.Message)
+	}
+}
+
+// Told reports whether it has told of an error that a run then returned.
+func (p *Problems) Told(err error) bool { return slices.Contains(p.said, err.Error()) }

@@ -35,6 +35,8 @@ type fakePool struct {
 
 func (p *fakePool) Items() []plan.Item { return p.items }
 
+func (p *fakePool) Sweep(time.Duration) []string { return nil }
+
 func (p *fakePool) Start(role Role, id, slot, runners int, to chan<- Signal) (Worker, error) {
 	w := &fakeWorker{pool: p, role: role, id: id, to: to, wake: make(chan struct{}, 1), rnd: rand.New(rand.NewSource(p.seed + int64(id)))}
 	if role == Solo {

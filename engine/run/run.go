@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/plan"
@@ -35,6 +34,10 @@ type Workers interface {
 	// kind Gone. id is unique among the workers of a run, slot says whose
 	// place among the runners it takes.
 	Start(role Role, id, slot, runners int, to chan<- Signal) (Worker, error)
+	// Sweep ends processes that tests have left behind, once all workers have
+	// ended or said that they will, and says what they were. Those that end by
+	// themselves within the time are not meant.
+	Sweep(wait time.Duration) []string
 }
 
 // Worker is one process. Its methods do not block for long, and fail only when
@@ -64,8 +67,9 @@ type Signal struct {
 	// -1 when nothing.
 	Killed         string // the signal's name
 	Status         int
-	Phase          int    // as in ring.Checkpoint
-	Stdout, Stderr string // what it had captured
+	Phase          int      // as in ring.Checkpoint
+	Stdout, Stderr string   // what it had captured
+	Left           []string // processes that it left behind, which were ended
 }
 
 // CancelReason says why a run was cancelled; it is the cause of the context.
@@ -139,6 +143,7 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 		err = d.loop(ctx)
 	}
 	d.abandon()
+	d.sweep(ctx)
 	notRun := 0
 	for i := range d.tests {
 		if !d.tests[i].done && !d.tests[i].left {
@@ -173,6 +178,8 @@ type dispatcher struct {
 	failures int
 	stopping string  // why nothing further is started
 	said     []frame // for a solo worker that takes a dead one's place
+	resumed  bool    // one has, to report a cancelled run
+	killAt   <-chan time.Time
 
 	again []int           // items that failed and are to run again
 	held  map[int][]frame // what the controller is told of an item when it has ended for good; nil without retries
@@ -356,7 +363,6 @@ func (d *dispatcher) feedAll() {
 // loop runs until the process whose end is the run's has ended.
 func (d *dispatcher) loop(ctx context.Context) error {
 	cancel := ctx.Done()
-	var killAt <-chan time.Time
 	look := time.NewTicker(d.interval())
 	defer look.Stop()
 	var killNow <-chan struct{}
@@ -371,11 +377,11 @@ func (d *dispatcher) loop(ctx context.Context) error {
 					_ = p.Signal(os.Interrupt)
 				}
 			}
-			killAt, killNow = time.After(grace), d.options.Kill
+			d.killAt, killNow = time.After(grace), d.options.Kill
 		case now := <-look.C:
 			d.look(now)
-		case <-killAt:
-			killAt = nil
+		case <-d.killAt:
+			d.killAt = nil
 			d.killAll()
 		case <-killNow:
 			killNow = nil
@@ -469,85 +475,6 @@ func (d *dispatcher) signal(ctx context.Context, s Signal) error {
 	return nil
 }
 
-// gone takes the end of a process.
-func (d *dispatcher) gone(ctx context.Context, p *process, s Signal) error {
-	delete(d.live, p.id)
-	d.lost = true
-	// one that we have killed was cancelled
-	crashed := (ctx.Err() == nil || s.Killed != "SIGKILL") && d.died(p, s)
-	switch {
-	case p.role == Controller:
-		return fmt.Errorf("the process that reports ended: %s", s.how())
-	case ctx.Err() != nil || d.stopping != "":
-	case d.deaths >= maxDeaths:
-		err := fmt.Errorf("%d workers ended one after another without a test between: %s", d.deaths, s.how())
-		d.problem(err)
-		return err
-	case p.role == Solo && !crashed && len(d.pending()) == 0:
-		// A hook of the session's end, or of the interpreter's, has ended it.
-		d.status = s.Status
-		d.problem(fmt.Errorf("the session was not finished: %s", s.how()))
-	case p.role == Solo:
-		return d.startSolo()
-	case p.role == Runner && (crashed || len(p.items) > 0 || !p.finished):
-		d.running--
-		d.queue.putBack(p.slot, p.items)
-		err := d.startRunner(p.slot)
-		if d.queue.empty() {
-			d.feedAll()
-		}
-		return err
-	}
-	if p.role == Runner {
-		return d.runnerEnded()
-	}
-	return nil
-}
-
-// runnerEnded lets the controller end when no runner is left, and nothing is
-// to run again.
-func (d *dispatcher) runnerEnded() error {
-	if d.running--; d.running > 0 || d.top == nil {
-		return nil
-	}
-	if len(d.again) > 0 && d.stopping == "" {
-		slices.Sort(d.again)
-		d.queue = newQueue(&plan.Plan{Slots: [][]plan.Batch{{{Items: d.again}}}})
-		d.again = nil
-		err := d.startRunner(0)
-		if d.queue.empty() {
-			d.feedAll()
-		}
-		return err
-	}
-	if d.stopping != "" {
-		_ = d.top.Stop(d.stopping)
-	}
-	_ = d.top.Finish()
-	return nil
-}
-
-// died ends the test that a worker was running when its process ended, and
-// reports whether there was one.
-func (d *dispatcher) died(p *process, s Signal) bool {
-	if s.Item < 0 || s.Item >= len(d.tests) || d.tests[s.Item].done || d.held != nil && !slices.Contains(p.items, s.Item) {
-		d.deaths++
-		return false
-	}
-	d.deaths = 0 // it ended a test
-	c := crash{When: pytest.Phase(min(s.Phase, int(pytest.Teardown))).String(), Message: s.how(), Stdout: s.Stdout, Stderr: s.Stderr}
-	if p.watched.killed {
-		c.Message = fmt.Sprintf("the test took more than %v and did not end within %v more: %s", d.options.Timeout, patience, c.Message)
-		if d.options.Abrupt {
-			c.Message = fmt.Sprintf("the test took more than %v: %s", d.options.Timeout, s.how())
-		}
-	}
-	d.tests[s.Item].add(c.report())
-	d.tell(frame{wire.Crash, s.Item, c.payload()})
-	d.end(p, s.Item, wire.Timing{Setup: -1, Call: -1, Teardown: -1})
-	return true
-}
-
 // tell tells of an item that may have to run again, once it is known that it
 // will not.
 func (d *dispatcher) tell(f frame) {
@@ -565,18 +492,6 @@ func (d *dispatcher) pass(f frame) {
 		return
 	}
 	d.said = append(d.said, f)
-}
-
-// abandon kills what is left when a run fails, and waits for its end.
-func (d *dispatcher) abandon() {
-	for _, p := range d.live {
-		_ = p.Signal(os.Kill)
-	}
-	for len(d.live) > 0 {
-		if s := <-d.signals; s.Kind == Gone {
-			delete(d.live, s.Worker)
-		}
-	}
 }
 
 // how says how a worker's process ended.

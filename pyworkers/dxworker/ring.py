@@ -38,7 +38,7 @@ class Ring:
         self.pos = self.sequence = self.seen = 0
         # in
         self.in_pos = self.in_sequence = 0
-        self.partial = b""
+        self.partial = bytearray()  # bytes would be copied for each part: hours for 200 MB
         self.checks = 0
 
     # ---- out
@@ -122,7 +122,8 @@ class Ring:
             if flags & wire.MORE:
                 self.partial += data
                 continue
-            data, self.partial = self.partial + data, b""
+            if self.partial:
+                data, self.partial = bytes(self.partial + data), bytearray()
             return kind, item, data
 
     def _advance(self, n):

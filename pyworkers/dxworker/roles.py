@@ -1,6 +1,7 @@
 """What a child of L1 does: runs items and reports them."""
 import collections
 import os
+import signal
 import struct
 import sys
 import time
@@ -90,6 +91,8 @@ class Run:
                 self.whole_items(feed, reporter)
         finally:
             plugin.reporter = None
+            if role == "worker":
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for tests, of which there are none left
             if recorder is not None:
                 recorder.observer.test = None  # what reads for a report at the end reads for no test
             self.spent = time.perf_counter() - began[0], time.process_time() - began[1]

@@ -215,6 +215,7 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) error {
 	r.Stderr = asFile(p.stderr)
 	var lines *report.JSONL
 	var footer report.Footer
+	problems := report.Problems{Out: p.stderr}
 	switch f.format {
 	case "jsonl":
 		lines = report.NewJSONL(p.stdout)
@@ -225,7 +226,7 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) error {
 			r.Terminal = true // unittest captures nothing: breakpoint() works
 		}
 		r.Terminal = r.Terminal && r.Stdin != nil
-		sinks = append(sinks, &footer)
+		sinks = append(sinks, &footer, &problems)
 	}
 	if f.ci && p.env["GITHUB_ACTIONS"] != "" {
 		hub, done, err := p.github(&r)
@@ -274,7 +275,9 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) error {
 	}
 	var none *engine.NoPytestError
 	if err != nil && !errors.As(err, &none) && !errors.Is(err, pyenv.ErrNone) {
-		fmt.Fprintf(p.stderr, "error: %v\n", err)
+		if !problems.Told(err) {
+			fmt.Fprintf(p.stderr, "error: %v\n", err)
+		}
 		err = nil
 	}
 	return err
