@@ -16,7 +16,7 @@ LDFLAGS := -s -w $(if $(STATIC),-linkmode external -extldflags "-static")
 # noasm: engine/internal/cpu asks the processor, in three instructions of sixty.
 TAGS := netgo,osusergo,noasm
 
-.PHONY: build demo test race lint fuzz-short bench conformance mutate check e2e-nvim e2e-node e2e-emacs
+.PHONY: build demo test race lint fuzz-short bench conformance mutate faults check e2e-nvim e2e-node e2e-emacs
 
 build:
 	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/dx-py-ls ./cmd/dx-py-ls
@@ -116,3 +116,8 @@ mutate: build
 
 # What has to hold before a commit.
 check: lint test
+
+# Signals to random processes at random moments; SEED repeats what failed.
+ROUNDS ?= 1000
+faults:
+	DX_ROUNDS=$(ROUNDS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run 'TestRandomSignals|TestFaults' ./engine

@@ -147,13 +147,8 @@ func (p *Pool) session(ctx context.Context, s Settings) (*Session, error) {
 		}
 		p.discard(kept)
 	}
-	b, err := p.base(ctx, s, interpreter)
+	b, proc, err := p.forkBase(ctx, s, interpreter)
 	if err != nil {
-		return nil, err
-	}
-	proc, err := b.process.fork(true)
-	if err != nil {
-		p.leave(b)
 		return nil, err
 	}
 	proc.kin = b.process.kin.session(proc.stage.pid)
@@ -164,6 +159,28 @@ func (p *Pool) session(ctx context.Context, s Settings) (*Session, error) {
 		return nil, err
 	}
 	return session, nil
+}
+
+// forkBase forks an interpreter for a session. One that was just killed, by
+// whomever, is noticed when it does not answer.
+func (p *Pool) forkBase(ctx context.Context, s Settings, key string) (*base, *process, error) {
+	for again := false; ; again = true {
+		b, err := p.base(ctx, s, key)
+		if err != nil {
+			return nil, nil, err
+		}
+		proc, err := b.process.fork(true)
+		if err == nil {
+			return b, proc, nil
+		}
+		p.mu.Lock()
+		p.drop(b)
+		p.mu.Unlock()
+		p.leave(b)
+		if again || !errors.Is(err, errGone) {
+			return nil, nil, err
+		}
+	}
 }
 
 // take returns the kept session of a key that can tell what it printed to the
