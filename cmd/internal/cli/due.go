@@ -81,7 +81,7 @@ func decide(snap *workspace.Snapshot, r *engine.Request, suite *discover.Suite, 
 	states := history.OpenStates(dir)
 	defer states.Close()
 	d := plan.Due{
-		Items: suite.Items, Empty: suite.Empty, Graph: g, Root: r.Root, Now: workspace.StateOf(r.State, r.Config), Opened: history.LoadOpened(dir), Tool: r.Config.Tool,
+		Items: suite.Items, Empty: suite.Empty, Graph: g, Root: r.Root, Now: workspace.StateOf(r.State, r.Config), Opened: history.LoadOpened(dir), Tool: r.Config.Tool, Selection: r.Selection(),
 		Known: func(f func(history.Known) bool) {
 			states.All(r.DueEnv(), func(k history.Known) bool {
 				known = true
