@@ -147,6 +147,11 @@ func (d *dueTests) narrow(r *engine.Request, env map[string]string) {
 	cfg, err := config.Load(config.Input{Dir: r.Dir, Args: args, AddOpts: env["PYTEST_ADDOPTS"], Plugins: env["PYTEST_PLUGINS"]}, r.Config.Version)
 	if err == nil && cfg.Root == r.Config.Root && cfg.IniPath == r.Config.IniPath {
 		r.Args = args
+		for i, it := range d.items {
+			if !d.reasons[i].Due && !slices.Contains(d.files, it.Path) {
+				r.Elsewhere++
+			}
+		}
 	}
 }
 
