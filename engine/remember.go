@@ -108,16 +108,17 @@ func (r *recorder) known(now time.Time, written map[string]bool) history.Known {
 	return k
 }
 
-// hidden looks at the hidden files that the run was the first to see opened:
+// aside looks at the files, hidden ones and those of folders that are left out,
+// that the run was the first to see opened:
 // those that nobody has written meanwhile are part of the state it ran in.
-func (r *recorder) hidden() {
+func (r *recorder) aside() {
 	after := workspace.StateOf(r.request.State, r.request.Config)
 	for _, p := range r.state.Differs(after) {
-		if _, was := r.state[p]; was || !workspace.Hidden(p) {
+		if _, was := r.state[p]; was {
 			continue
 		}
 		id, there := file.Stat(filepath.Join(r.request.Root, filepath.FromSlash(p)))
-		if there && id.MtimeNs < r.began.UnixNano() {
+		if there && max(id.MtimeNs, id.CtimeNs) < r.began.UnixNano() {
 			r.state[p] = after[p]
 		}
 	}
@@ -172,7 +173,7 @@ func (e *Engine) remember(h *history.History, r *recorder) {
 		if opened.Add(r.request.Root, r.edges, r.opaque, r.written) {
 			_ = opened.Save(dir)
 		}
-		r.hidden()
+		r.aside()
 		states := history.OpenStates(dir)
 		defer states.Close()
 		written := map[string]bool{}
