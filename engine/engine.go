@@ -37,6 +37,8 @@ type Request struct {
 	Seed      *int64                  // shuffles the modules; nil for pytest's order
 	Durations func(id string) float64 // seconds, negative where not known; nil: those of earlier runs, which no shard follows
 	Due       func(id string) bool    // nil: all are; else the others need not run
+	// Elsewhere counts tests that are not due in files that Args leaves out.
+	Elsewhere int
 	Retries   int
 	Timeout   time.Duration   // how long a test may take; 0 for ever
 	FlakyFail bool            // a test that passed when it ran again is a failure
@@ -131,7 +133,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		return status, nil
 	}
 	o := session.Options()
-	o.Version, o.Terminal, o.Timeout, o.Kill = r.Env.Pytest.String(), r.Terminal, r.Timeout, r.Kill
+	o.Version, o.Terminal, o.Timeout, o.Kill, o.Elsewhere = r.Env.Pytest.String(), r.Terminal, r.Timeout, r.Kill, r.Elsewhere
 	if s.Unittest != nil {
 		o.Version, r.Dist, o.Abrupt = r.Env.Version.String(), plan.LoadGroup, true // a class's tests are a group
 	}

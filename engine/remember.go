@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ import (
 type recorder struct {
 	request  Request
 	state    history.State   // of the project before the run; nil when nothing is remembered
-	whole    bool            // the items are all that pytest has in their files
+	whole    bool            // the items are all in their files but for what the selection leaves out
 	items    map[string]int  // how many of each file, relative to the root
 	results  []pytest.Result // without their texts
 	flaky    []string
@@ -40,7 +41,7 @@ func newRecorder(r Request) *recorder {
 }
 
 func (r *recorder) collected(s *pool.Session) {
-	r.whole = s.Whole()
+	r.whole = s.Entire()
 	r.read, _, _ = s.Read()
 	for _, it := range s.Items() {
 		r.items[pytest.ParseID(it.ID).Path]++
@@ -67,7 +68,7 @@ func (r *recorder) Event(e run.Event) {
 // tests write.
 func (r *recorder) known(now time.Time, written map[string]bool) history.Known {
 	k := history.Known{
-		Env: r.request.DueEnv(), When: now, State: r.state, Passed: map[string]bool{}, Failed: map[string]bool{}, Whole: map[string]bool{},
+		Env: r.request.DueEnv(), Selection: r.request.Selection(), When: now, State: r.state, Passed: map[string]bool{}, Failed: map[string]bool{}, Whole: map[string]bool{},
 	}
 	ran := map[string]int{}
 	for i := range r.results {
@@ -107,26 +108,28 @@ func (r *recorder) known(now time.Time, written map[string]bool) history.Known {
 	return k
 }
 
-// hidden looks at the hidden files that the run was the first to see opened:
+// aside looks at the files, hidden ones and those of folders that are left out,
+// that the run was the first to see opened:
 // those that nobody has written meanwhile are part of the state it ran in.
-func (r *recorder) hidden() {
+func (r *recorder) aside() {
 	after := workspace.StateOf(r.request.State, r.request.Config)
 	for _, p := range r.state.Differs(after) {
-		if _, was := r.state[p]; was || !workspace.Hidden(p) {
+		if _, was := r.state[p]; was {
 			continue
 		}
 		id, there := file.Stat(filepath.Join(r.request.Root, filepath.FromSlash(p)))
-		if there && id.MtimeNs < r.began.UnixNano() {
+		if there && max(id.MtimeNs, id.CtimeNs) < r.began.UnixNano() {
 			r.state[p] = after[p]
 		}
 	}
 }
 
 // DueEnv names what results hold for beside the project's files: interpreter,
-// what is installed, options, and the variables of [tool.dx-py] env_depends.
+// what is installed, options, and variables: those that pytest and the
+// interpreter read, and those of [tool.dx-py] env_depends.
 func (r *Request) DueEnv() string {
 	var vars []string
-	for _, name := range r.Config.Tool.EnvDepends {
+	for _, name := range append([]string{"PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONPATH"}, r.Config.Tool.EnvDepends...) {
 		value := "\x00" // not set
 		for _, kv := range r.Vars {
 			if v, ok := strings.CutPrefix(kv, name+"="); ok {
@@ -136,6 +139,15 @@ func (r *Request) DueEnv() string {
 		vars = append(vars, name+"="+value)
 	}
 	return workspace.CasesEnv(r.Env, r.Args) + strings.Join(vars, "\x00")
+}
+
+// Selection is the names and marks that are asked for, "" for none.
+func (r *Request) Selection() string {
+	c := r.Config
+	if c.Keyword == "" && c.MarkExpr == "" && len(c.Deselect) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%q %q %q", c.Keyword, c.MarkExpr, c.Deselect)
 }
 
 // history opens what is remembered of the request's root.
@@ -161,7 +173,7 @@ func (e *Engine) remember(h *history.History, r *recorder) {
 		if opened.Add(r.request.Root, r.edges, r.opaque, r.written) {
 			_ = opened.Save(dir)
 		}
-		r.hidden()
+		r.aside()
 		states := history.OpenStates(dir)
 		defer states.Close()
 		written := map[string]bool{}

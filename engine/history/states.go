@@ -17,7 +17,7 @@ import (
 // one that differs in what a test does not depend on, knows its results again.
 
 // statesVersion changes with the encoding of the records.
-const statesVersion = 1
+const statesVersion = 2
 
 // maxStates is how many states are kept: one for each edit that was run, of
 // some branches. One of 10,000 files takes a megabyte.
@@ -46,17 +46,20 @@ func (s State) Differs(now State) []string {
 
 // Known is what is known of tests in one state.
 type Known struct {
-	Env    string // names the interpreter, what is installed, options and variables
-	When   time.Time
-	State  State
-	Passed map[string]bool // ids of tests that passed, were skipped or failed as expected
-	Failed map[string]bool
-	Whole  map[string]bool // files, relative to the root, of which all tests ran; those without tests too
+	Env string // names the interpreter, what is installed, options and variables
+	// Selection is the names and marks that were asked for: what Whole says
+	// holds for a run that asks for the same, or if it is "".
+	Selection string
+	When      time.Time
+	State     State
+	Passed    map[string]bool // ids of tests that passed, were skipped or failed as expected
+	Failed    map[string]bool
+	Whole     map[string]bool // files, relative to the root, of which all tests ran; those without tests too
 }
 
 // knownRecord is Known on disk.
 type knownRecord struct {
-	Env                   string
+	Env, Selection        string
 	When                  time.Time
 	State                 State
 	Passed, Failed, Whole []string
@@ -100,7 +103,7 @@ func (s *States) get(key string) (k Known, ok bool) {
 		}
 		return m
 	}
-	return Known{rec.Env, rec.When, rec.State, set(rec.Passed), set(rec.Failed), set(rec.Whole)}, true
+	return Known{rec.Env, rec.Selection, rec.When, rec.State, set(rec.Passed), set(rec.Failed), set(rec.Whole)}, true
 }
 
 // All calls f with what is known under an environment, the newest first, until
@@ -130,10 +133,12 @@ func (s *States) Keep(k Known) error {
 		}
 		merge(k.Passed, old.Passed, k.Failed)
 		merge(k.Failed, old.Failed, k.Passed)
-		merge(k.Whole, old.Whole, nil)
+		if old.Selection == k.Selection {
+			merge(k.Whole, old.Whole, nil)
+		}
 	}
 	sorted := func(m map[string]bool) []string { return slices.Sorted(maps.Keys(m)) }
-	b, err := json.Marshal(knownRecord{k.Env, k.When, k.State, sorted(k.Passed), sorted(k.Failed), sorted(k.Whole)})
+	b, err := json.Marshal(knownRecord{k.Env, k.Selection, k.When, k.State, sorted(k.Passed), sorted(k.Failed), sorted(k.Whole)})
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,8 @@ type Due struct {
 	Now    history.State
 	Opened history.Opened
 	Tool   config.Tool
+	// Selection is the names and marks that are asked for.
+	Selection string
 	// Known calls with what is known, the newest first, until it returns false.
 	Known func(func(history.Known) bool)
 }
@@ -88,7 +90,7 @@ func (d *Due) passed(k history.Known, it *pytest.Item) bool {
 	if it.ID == d.rel(it.Path) {
 		return k.Whole[it.ID]
 	}
-	if it.Exact() || !k.Whole[pytest.ParseID(it.ID).Path] {
+	if it.Exact() || k.Selection != "" && k.Selection != d.Selection || !k.Whole[pytest.ParseID(it.ID).Path] {
 		return k.Passed[it.ID]
 	}
 	some := k.Passed[it.ID]

@@ -182,6 +182,10 @@ func (p *Session) Read() (files, listed []string, ok bool) {
 // Whole reports whether the tests are all that pytest has in their files.
 func (p *Session) Whole() bool { return p.info.Whole }
 
+// Entire reports whether the tests are all in their files but for what names,
+// marks and plugins deselect.
+func (p *Session) Entire() bool { return p.info.Entire }
+
 // Observed is what was opened by whom while the tests were collected, nil when
 // nobody looked.
 func (p *Session) Observed() *run.Observed { return p.info.Observed }

@@ -30,6 +30,7 @@ type reply struct {
 	Reason  string   `json:"reason"`
 	MaxFail int      `json:"maxfail"`
 	Whole   bool     `json:"whole"`   // the items are all that pytest has in their files
+	Entire  bool     `json:"entire"`  // or all but for what names, marks and plugins deselect
 	Threads string   `json:"threads"` // why it cannot be forked
 	Alone   string   `json:"alone"`
 	Files   []string `json:"files"`  // read while the stage was made

@@ -25,6 +25,7 @@ func TestShapes(t *testing.T) {
 		{"relative import", "from ..a.b import (c as d,\n    e)  # x\n", "from 0:0 level 2 flags 0 \"a.b\"\n  alias 0:0 \"c\" \"d\"\n  alias 0:0 \"e\""},
 		{"lazy import", "def f():\n    import a.b\n", "import 1:4 level 0 flags 100\n    alias 1:0 \"a.b\""},
 		{"dynamic import", "m = importlib.import_module('x')\n", "dynamic 0:0 \"import_module\" \"'x'\""},
+		{"patch of a literal", "m = mock.patch(\n  'x.y')\n", "dynamic 0:0 \"patch\" \"\\n  'x.y'\""},
 		{"match", "match x:\n    case 1:\n        import a\nmatch = 1\n", "match 0:0 \"x\"\n  case 1:4 \"1\"\n    import 2:8\n      alias 2:0 \"a\"\nassign 3:0 \"match\" \"1\""},
 		{"nested quotes", "x = f'{a['b']}'\ndef test(): pass\n", "def 1:4"},
 		{"latin-1", "# -*- coding: latin-1 -*-\ndef test_\xe9(): pass\n", "\"test_é\""},

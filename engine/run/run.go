@@ -82,12 +82,13 @@ const Interrupted CancelReason = "interrupted"
 
 // Options of a run.
 type Options struct {
-	Workers int           // at least 1
-	Plan    *plan.Plan    // of the workers' items, for so many workers; nil for all in pytest's order
-	MaxFail int           // stop behind so many failures; 0 for never
-	Retries int           // how often a test that fails is run again, each time in a process that has run nothing of it
-	Timeout time.Duration // how long a test may take; 0 for ever
-	Abrupt  bool          // workers know no Alarm: a test that takes too long is killed with its process at once
+	Elsewhere int           // tests that need not run, in files that were not collected
+	Workers   int           // at least 1
+	Plan      *plan.Plan    // of the workers' items, for so many workers; nil for all in pytest's order
+	MaxFail   int           // stop behind so many failures; 0 for never
+	Retries   int           // how often a test that fails is run again, each time in a process that has run nothing of it
+	Timeout   time.Duration // how long a test may take; 0 for ever
+	Abrupt    bool          // workers know no Alarm: a test that takes too long is killed with its process at once
 
 	// Terminal says that the processes share a terminal with the caller, which
 	// sends an interrupt from the keyboard to all of them.
@@ -151,7 +152,7 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 		}
 	}
 	d.emit(Event{Ended: &Ended{
-		Status: d.status, Totals: d.totals, NotRun: notRun, Unchanged: len(d.options.Plan.Unchanged), Flaky: d.flaky, Whole: !d.lost, Spent: d.spent, Seconds: time.Since(d.began).Seconds(),
+		Status: d.status, Totals: d.totals, NotRun: notRun, Unchanged: len(d.options.Plan.Unchanged) + d.options.Elsewhere, Flaky: d.flaky, Whole: !d.lost, Spent: d.spent, Seconds: time.Since(d.began).Seconds(),
 	}})
 	return d.status, err
 }

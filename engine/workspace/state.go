@@ -166,10 +166,6 @@ func (d *digests) aside(stateDir string) {
 	}
 }
 
-// Hidden reports whether a path relative to the root has a part with a leading
-// dot.
-func Hidden(rel string) bool { return strings.Contains("/"+rel, "/.") }
-
 // notState reports whether a folder, or file, of a name is no part of a project's state
 // even where tests read from it: caches, and what is installed, which is known by
 // its versions.

@@ -40,7 +40,7 @@ class Run:
             path, line, _ = item.location
             rows.append((item.nodeid, path, (line or 0) + 1, group(item)))
         return {"items": rows, "mode": "fast" if self.loop else "compatible", "reason": self.reason,
-                "hooks": self.foreign_hooks(), "whole": whole(self.session),
+                "hooks": self.foreign_hooks(), "whole": whole(self.session), "entire": entire(self.session),
                 "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.loop), "threads": threads()}
 
     def foreign_hooks(self):
@@ -198,11 +198,16 @@ def as_if_new(config):
 
 def whole(session):
     """Whether the items are all that pytest has in their files: no name, mark or id was asked for, nothing was deselected."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    return (entire(session) and not any(getattr(session.config.option, name, None) for name in ("keyword", "markexpr", "deselect"))
+            and terminal is not None and not terminal.stats.get("deselected"))
+
+
+def entire(session):
+    """Whether the items are all in their files but for what names, marks and plugins deselect."""
     config = session.config
-    option = config.option
-    terminal = config.pluginmanager.get_plugin("terminalreporter")
-    return not (any(getattr(option, name, None) for name in ("keyword", "markexpr", "deselect", "lf", "failedfirst", "newfirst", "stepwise"))
-                or any("::" in str(a) for a in config.args) or session.testsfailed or terminal is None or terminal.stats.get("deselected"))
+    return not (any(getattr(config.option, name, None) for name in ("lf", "failedfirst", "newfirst", "stepwise"))
+                or any("::" in str(a) for a in config.args) or session.testsfailed)
 
 
 def group(item):

@@ -83,7 +83,7 @@ func decide(snap *workspace.Snapshot, r *engine.Request, suite *discover.Suite, 
 	opened := history.LoadOpened(dir)
 	now := workspace.StateOf(r.State, r.Config)
 	d := plan.Due{
-		Items: suite.Items, Empty: suite.Empty(), Graph: g, Root: r.Root, Now: now, Opened: opened, Tool: r.Config.Tool,
+		Items: suite.Items, Empty: suite.Empty(), Graph: g, Root: r.Root, Now: now, Opened: opened, Tool: r.Config.Tool, Selection: r.Selection(),
 		Known: func(f func(history.Known) bool) {
 			if now == nil {
 				return // too large a project to be looked at
@@ -152,6 +152,11 @@ func (d *dueTests) narrow(r *engine.Request, env map[string]string) {
 	cfg, err := config.Load(config.Input{Dir: r.Dir, Args: args, AddOpts: env["PYTEST_ADDOPTS"], Plugins: env["PYTEST_PLUGINS"]}, r.Config.Version)
 	if err == nil && cfg.Root == r.Config.Root && cfg.IniPath == r.Config.IniPath {
 		r.Args = args
+		for i, it := range d.items {
+			if !d.reasons[i].Due && !slices.Contains(d.files, it.Path) {
+				r.Elsewhere++
+			}
+		}
 	}
 }
 
