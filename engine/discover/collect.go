@@ -546,6 +546,8 @@ func (w *world) file(p string, c *conftest, node *pytest.Node) {
 		items := w.moduleItems(m, id, node, c.chain, c.hooks)
 		if w.unittest {
 			items = w.unittestItems(m, items)
+		} else if m.scope.stop == raises {
+			w.suite.Problems = append(w.suite.Problems, Problem{p, m.src.Stmts[m.scope.last].Row, m.whyEnds()})
 		}
 		w.suite.Items = append(w.suite.Items, items...)
 	}
