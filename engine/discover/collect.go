@@ -256,6 +256,7 @@ func (w *world) conftestOf(dir string) *conftest {
 	var own hooks
 	own.add(m)
 	c.hooks.merge(own)
+	w.suite.Others = w.suite.Others || own.collector
 	if own.modify {
 		w.hooks.modify = true // it sees the items of the whole session
 	}
