@@ -346,6 +346,40 @@ func summary(text string) []string {
 	return lines
 }
 
+// TestSubtestsOfOthers tells of tests with subtests that another worker ran:
+// the test's own report follows theirs, and counts those that failed.
+func TestSubtestsOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	source := `import unittest
+def test_fails(subtests):
+    for i in range(4):
+        with subtests.test(i=i): assert i % 2
+def test_passes(subtests):
+    with subtests.test(): pass
+class Case(unittest.TestCase):
+    def test_case(self):
+        for i in range(2):
+            with self.subTest(i=i): assert i
+`
+	for _, name := range []string{"test_a.py", "test_b.py"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(source), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, _ := plain(t, enginetest.Python(t, "9.2.0"), dir, "-rA")
+	r, out := request(t, "9.2.0", dir, "-rA")
+	r.Workers = 2
+	res, _ := runTests(t, r)
+	if want, got := summary(want), summary(out.String()); !slices.Equal(want, got) {
+		t.Errorf("pytest:\n%s\nhere:\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
+	}
+	for id, want := range map[string]string{"test_a.py::test_fails": "failed", "test_a.py::test_passes": "passed"} {
+		if got := res.outcomes()[id]; got != want {
+			t.Errorf("%s: %s, want %s", id, got, want)
+		}
+	}
+}
+
 // TestStopsAtFirst stops at the first failure: what runs ends, nothing else
 // starts, and pytest says so.
 func TestStopsAtFirst(t *testing.T) {

@@ -256,6 +256,7 @@ func (w *world) conftestOf(dir string) *conftest {
 	var own hooks
 	own.add(m)
 	c.hooks.merge(own)
+	w.suite.Others = w.suite.Others || own.collector
 	if own.modify {
 		w.hooks.modify = true // it sees the items of the whole session
 	}
@@ -546,6 +547,8 @@ func (w *world) file(p string, c *conftest, node *pytest.Node) {
 		items := w.moduleItems(m, id, node, c.chain, c.hooks)
 		if w.unittest {
 			items = w.unittestItems(m, items)
+		} else if m.scope.stop == raises {
+			w.suite.Problems = append(w.suite.Problems, Problem{p, m.src.Stmts[m.scope.last].Row, m.whyEnds()})
 		}
 		w.suite.Items = append(w.suite.Items, items...)
 	}

@@ -11,13 +11,13 @@ import (
 
 // Executing the statements of a module or class body.
 
-// end notes that the body ends here, surely or maybe.
-func (s *scope) end(how stopKind, maybe bool) bool {
+// end notes that the body ends at a statement, surely or maybe.
+func (s *scope) end(stmt uint32, how stopKind, maybe bool) bool {
 	if maybe {
 		s.doubt = true
 		return true
 	}
-	s.stop = how
+	s.stop, s.last = how, stmt
 	return false
 }
 
@@ -333,7 +333,7 @@ func (s *scope) expression(i uint32, maybe bool) bool {
 	text := m.A(i)
 	if isName(text) {
 		if _, missing := s.view(i).Name(text).(pyeval.Missing); missing {
-			return s.end(raises, maybe)
+			return s.end(i, raises, maybe)
 		}
 		return true
 	}
@@ -364,10 +364,10 @@ func (s *scope) expression(i uint32, maybe bool) bool {
 		switch f := s.view(i).eval(n.Kids[0]).(type) {
 		case *symbol:
 			if f.path == "pytest.skip" && s.class == nil {
-				return s.end(skips, maybe)
+				return s.end(i, skips, maybe)
 			}
 			if f.path == "sys.exit" || f.path == "pytest.exit" {
-				return s.end(raises, maybe)
+				return s.end(i, raises, maybe)
 			}
 		}
 		return true

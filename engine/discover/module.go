@@ -335,21 +335,21 @@ func (s *scope) imports(i uint32, maybe bool) bool {
 		switch {
 		case st.Kind == pysrc.Import:
 			if m.w.missing(stripBlanks(name), m.base) {
-				return s.end(raises, maybe)
+				return s.end(i, raises, maybe)
 			}
 			if as == "" {
 				as = topOf(stripBlanks(name))
 			}
 		case name == "*":
 			if !s.star(i, maybe) {
-				return s.end(raises, maybe)
+				return s.end(i, raises, maybe)
 			}
 			continue
 		default:
 			b.kind = bindFrom
 			from := m.absolute(i)
 			if m.w.missing(from, m.base) || s.lacks(from, name, m.base) {
-				return s.end(raises, maybe)
+				return s.end(i, raises, maybe)
 			}
 			if as == "" {
 				as = name
@@ -358,6 +358,25 @@ func (s *scope) imports(i uint32, maybe bool) bool {
 		s.bind(pyexpr.Identifier(as), b)
 	}
 	return true
+}
+
+// whyEnds says what ends the import of a file, none of whose tests pytest
+// collects then.
+func (m *module) whyEnds() string {
+	st := m.src.Stmts[m.scope.last]
+	for a := m.scope.last + 1; a < st.Next; a = m.src.Stmts[a].Next {
+		if m.src.Stmts[a].Kind != pysrc.Alias {
+			continue
+		}
+		name := stripBlanks(m.src.A(a))
+		if st.Kind != pysrc.Import {
+			name = m.absolute(m.scope.last)
+		}
+		if m.w.missing(name, m.base) {
+			return "the file cannot be imported: there is no module " + name
+		}
+	}
+	return "the file cannot be imported: this line raises"
 }
 
 // missing reports whether importing a module surely fails.
@@ -448,7 +467,7 @@ func (s *scope) importOrSkip(i uint32, maybe bool) bool {
 	}
 	dotted := args[0].Text
 	if m.w.missing(dotted, m.base) {
-		return s.end(skips, maybe)
+		return s.end(i, skips, maybe)
 	}
 	if len(args) > 1 && (args[1].Kind != pyexpr.Keyword || args[1].Text == "minversion") {
 		s.doubt = true // a minimal version: which is installed is the module's to say

@@ -62,6 +62,7 @@ func (w *world) plugin(dotted, dist string) {
 	w.plugins = append(w.plugins, m.fixturesOf())
 	if !quietPlugins[dist] {
 		w.hooks.add(m)
+		w.suite.Others = w.suite.Others || w.hooks.collector
 	}
 	w.pluginsOf(m)
 }

@@ -24,6 +24,8 @@ type scope struct {
 	stop stopKind
 	// doubt is set where it may end early: what follows may not exist.
 	doubt bool
+	// last is the statement where it stops.
+	last uint32
 }
 
 type stopKind uint8
@@ -342,7 +344,10 @@ func (s *scope) run(i, end uint32, maybe bool) bool {
 				}
 			}
 		case pysrc.Raise:
-			return s.end(raises, maybe)
+			if strings.Contains(m.A(i), "Skip") { // unittest.SkipTest
+				return s.end(i, skips, maybe)
+			}
+			return s.end(i, raises, maybe)
 		case pysrc.If:
 			var ok bool
 			if next, ok = s.chain(i, end, maybe); !ok {

@@ -105,6 +105,9 @@ type Suite struct {
 	// without tests too, since they may have some after a change elsewhere, or
 	// an error.
 	Files []string
+	// Others says that a hook may make tests of its own, of files of any kind:
+	// they are not in Items.
+	Others bool
 	// Deselected counts what --deselect, -k and -m left out.
 	Deselected int
 }

@@ -32,7 +32,7 @@ import (
 // remembered while a file is too young to be told from a later version.
 
 // rememberedVersion changes whenever the encoding of a Suite changes.
-const rememberedVersion = 5
+const rememberedVersion = 6
 
 // maxRemembered bounds how many Suites of a root are kept: one for each
 // command line that is in use.
@@ -120,7 +120,7 @@ func stateOf(p string, own bool) (d [16]byte, youngest int64) {
 // folders with their digests, the files by name, the items, the problems, which
 // files were collected, and the text.
 type remembered struct {
-	Dirs, Paths, Items, Problems, Files, Deselected, Text uint32
+	Dirs, Paths, Items, Problems, Files, Deselected, Text, Others uint32
 }
 
 type dirRecord struct {
@@ -204,7 +204,7 @@ func decodeSuite(b []byte, meta *[store.MetaSize]byte, root string) *discover.Su
 		abs[i] = absoluteTo(root, str(p))
 	}
 	items := make([]pytest.Item, len(recs))
-	s := &discover.Suite{Items: make([]*pytest.Item, len(recs)), Deselected: int(h.Deselected)}
+	s := &discover.Suite{Items: make([]*pytest.Item, len(recs)), Deselected: int(h.Deselected), Others: h.Others != 0}
 	for i := range recs {
 		r := &recs[i]
 		reason := pytest.Exact
@@ -329,8 +329,12 @@ func (f *files) remember(dir, root, key string, s *discover.Suite) {
 		files[i] = path(p)
 	}
 	body := bytes.Join([][]byte{bytesOf(dirs), bytesOf(paths), bytesOf(items), bytesOf(problems), bytesOf(files), []byte(text.String())}, nil)
+	others := uint32(0)
+	if s.Others {
+		others = 1
+	}
 	head := []remembered{{
-		uint32(len(dirs)), uint32(len(paths)), uint32(len(items)), uint32(len(problems)), uint32(len(files)), uint32(s.Deselected), uint32(text.Len()),
+		uint32(len(dirs)), uint32(len(paths)), uint32(len(items)), uint32(len(problems)), uint32(len(files)), uint32(s.Deselected), uint32(text.Len()), others,
 	}}
 	r := store.Record{Key: key, Data: append(bytesOf(head)[:len(bytesOf(head)):len(bytesOf(head))], body...)}
 	sum := blake3.Sum256(body)

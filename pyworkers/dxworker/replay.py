@@ -90,6 +90,7 @@ class Replay:
         """The reports that were sent, and those of the phases that passed without one."""
         start, took = timing[0], timing[1:4]
         known = self.known(index)
+        self.count_subtests(item, known)
         last = 0
         for k, when in enumerate(PHASES):
             mine = [i for i, r in enumerate(known) if r.when == when]
@@ -97,10 +98,20 @@ class Replay:
                 for report in known[last:mine[-1] + 1]:
                     yield report
                 last = mine[-1] + 1
-            elif took[k] >= 0:
+            if took[k] >= 0 and all(hasattr(known[i], "context") for i in mine):  # none, or only those of subtests
                 yield make_report(item, k, start, took[k])
         for report in known[last:]:
             yield report
+
+    def count_subtests(self, item, reports):
+        """pytest fails a test whose subtests failed, by a count that the fixture keeps in its own process."""
+        failed = sum(hasattr(r, "context") and r.failed for r in reports)
+        if failed and "subtests" in getattr(item, "fixturenames", ()):
+            try:
+                from _pytest.subtests import failed_subtests_key
+            except ImportError:  # before pytest 9
+                return
+            self.config.stash[failed_subtests_key][getattr(item, "id", item.nodeid)] = failed
 
     def crash(self, item, said):
         from _pytest.reports import TestReport

@@ -25,6 +25,7 @@ type dueTests struct {
 	files   []string // with tests that are due, or that are broken; in pytest's order
 	all     int      // files with tests
 	known   bool     // something is known of earlier runs
+	others  bool     // there may be tests that are not among items: they are always due
 }
 
 // due decides which tests a run with --affected has.
@@ -38,7 +39,7 @@ func (p *program) due(ws *workspace.Workspace, r *engine.Request, f *testFlags) 
 	if err != nil {
 		return nil, err
 	}
-	d := &dueTests{items: suite.Items}
+	d := &dueTests{items: suite.Items, others: suite.Others}
 	if f.since != "" {
 		pr := &project{ws: ws, dir: r.Dir, root: r.Root, suite: suite, graph: g}
 		if d.reasons, err = pr.since(f.since); err != nil {
@@ -145,7 +146,7 @@ func (d *dueTests) narrow(r *engine.Request, env map[string]string) {
 	r.Due = func(id string) bool { return !unchanged[id] && !unchanged[pytest.Bare(id)] }
 	r.Args = append(slices.Clone(r.Args), "--continue-on-collection-errors")
 	at, _, err := config.Positional(r.Args)
-	if err != nil || len(at) > 0 || len(d.files) == d.all || len(d.files) > maxDueFiles {
+	if err != nil || len(at) > 0 || d.others || len(d.files) == d.all || len(d.files) > maxDueFiles {
 		return
 	}
 	args := append(slices.Clone(r.Args), d.files...)
