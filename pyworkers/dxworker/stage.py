@@ -263,7 +263,11 @@ def main(control, alive, plain):
     bytecode.install()
     plugin = Plugin(stage, recorder, message.get("keep", False))
     plugin.install()
-    status = int(pytest.main(message["args"], plugins=[plugin]))
+    try:
+        status = int(pytest.main(message["args"], plugins=[plugin]))
+    except BrokenPipeError:  # who reads the output has had enough, as `head`
+        status = 1  # as the interpreter ends for it
+        silence()
     try:
         finish()
         if plugin.role is None:
@@ -272,6 +276,14 @@ def main(control, alive, plain):
             plugin.role.finish(status)
     finally:
         os._exit(status & 0xff)
+
+
+def silence():
+    """What is still printed goes nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for fd in (1, 2):
+        os.dup2(null, fd)
+    os.close(null)
 
 
 def finish():

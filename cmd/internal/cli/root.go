@@ -184,8 +184,22 @@ func (p *program) root(name string) *cobra.Command {
 		p.testCommand(use), p.pytestCommand(), p.discoverCommand(use), p.verifyCommand(use), p.doctorCommand(use), p.daemonCommand(),
 		p.cacheCommand(), p.affectedCommand(use), p.explainCommand(use), p.graphCommand(use),
 	)
+	for _, c := range root.Commands() {
+		if c.DisableFlagParsing { // its own text lists the flags
+			c.DisableFlagsInUseLine = true
+			c.SetUsageTemplate(ownFlags)
+		}
+	}
 	return root
 }
+
+// ownFlags is cobra's template without the list of flags.
+const ownFlags = `Usage:
+  {{.UseLine}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}
+`
 
 // stateDir returns where the state lives: what the user named, else the
 // user's cache folder; "" when there is none.

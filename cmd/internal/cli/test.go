@@ -53,7 +53,6 @@ Flags:
       --profile NAME     arguments and variables of [tool.dx-py.profile.NAME]
       --junit-output F   as --junitxml
       --ci               failures are annotations and a summary on GitHub
-      --cold             a fresh interpreter, nothing remembered
       --format FORMAT    text, or jsonl: one JSON object a line (default text)
       --python PATH      the interpreter, or its virtual environment
       --watch            run, then again on each change; keys: a (all),
