@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"maps"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/history"
@@ -28,8 +30,11 @@ type recorder struct {
 // newRecorder looks at the project's files.
 func newRecorder(r Request) *recorder {
 	rec := &recorder{request: r, items: map[string]int{}, edges: map[string][]string{}}
-	if r.State != "" && r.Config != nil {
+	if r.Config != nil && (r.State != "" || r.Before != nil) {
 		rec.state = workspace.StateOf(r.State, r.Config)
+	}
+	if r.Before != nil && rec.state != nil {
+		r.Before(rec.state)
 	}
 	return rec
 }
@@ -79,7 +84,11 @@ func (r *recorder) known(now time.Time) history.Known {
 			k.Whole[path] = true
 		}
 	}
-	for _, p := range r.state.Differs(workspace.StateOf(r.request.State, r.request.Config)) {
+	changed := r.state.Differs(workspace.StateOf(r.request.State, r.request.Config))
+	if len(changed) > 0 {
+		k.State = maps.Clone(k.State) // others read it
+	}
+	for _, p := range changed {
 		if _, was := k.State[p]; was {
 			k.State[p] = ""
 		}
@@ -118,7 +127,7 @@ func (e *Engine) remember(h *history.History, r *recorder) {
 	write := func() {
 		defer h.Close()
 		_ = h.Record(r.results, now)
-		if r.state == nil {
+		if r.state == nil || r.request.State == "" {
 			return
 		}
 		dir := workspace.StateFolder(r.request.State, r.request.Root)
@@ -144,8 +153,10 @@ func (e *Engine) remember(h *history.History, r *recorder) {
 // Settle returns when what runs have taught is written.
 func (e *Engine) Settle() {
 	if e != nil {
-		e.writes.Lock()
-		defer e.writes.Unlock()
+		for _, m := range []*sync.Mutex{&e.learns, &e.writes} {
+			m.Lock()
+			defer m.Unlock()
+		}
 	}
 }
 
@@ -168,5 +179,9 @@ func (e *Engine) learn(r Request, s *pool.Session) {
 		write()
 		return
 	}
-	e.writing.Go(write)
+	e.learns.Lock()
+	e.writing.Go(func() {
+		defer e.learns.Unlock()
+		write()
+	})
 }

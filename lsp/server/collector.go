@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/run"
@@ -26,6 +27,7 @@ type collector struct {
 	home   string // the folder's: refs are
 	began  time.Time
 
+	state   history.State          // of the project, before pytest began
 	before  map[string]file.Digest // of the files that were asked for, before pytest began
 	items   []plan.Item
 	sources map[string]*source

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"go.lsp.dev/protocol"
 	"go.lsp.dev/uri"
@@ -24,7 +25,8 @@ type folder struct {
 	engine   engine.Engine
 	settings settings
 	closed   bool
-	implicit bool // made for a file outside of all folders
+	ran      atomic.Bool // something ran that the engine may have learnt from
+	implicit bool        // made for a file outside of all folders
 }
 
 // addFolder opens a folder; one that is open stays. The caller holds s.mu.

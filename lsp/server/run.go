@@ -17,6 +17,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/run"
 	"github.com/dx-py/dx-py-ls/lsp/testproto"
 )
@@ -166,6 +167,7 @@ func (s *server) execute(r *testRun) (err error) {
 		s.closeRun(r)
 		s.busy()
 		s.due()
+		s.following.due()
 		s.redraw(s.base)
 	}()
 	for _, p := range r.parts {
@@ -242,11 +244,14 @@ func (s *server) runPart(r *testRun, p *part) error {
 			vars[name] = *value
 		}
 	}
-	sink := &collector{server: s, run: r, part: p, root: rootFor(cfg, args, vars), home: cfg.Root, began: time.Now()}
+	own := configFor(cfg, args, vars)
+	sink := &collector{server: s, run: r, part: p, root: own.Root, home: cfg.Root, began: time.Now()}
 	sink.before = sink.digests()
 	status, err := p.folder.engine.Run(r.ctx, engine.Request{
-		Env: env, Dir: cfg.Dir, Root: sink.root, Vars: variables(vars), Args: args, State: s.opts.StateDir, Texts: true, Refused: sink.refused,
+		Env: env, Dir: cfg.Dir, Root: own.Root, Config: own, Vars: variables(vars), Args: args, State: s.opts.StateDir, Texts: true,
+		Before: func(state history.State) { sink.state = state }, Refused: sink.refused,
 	}, sink)
+	p.folder.ran.Store(true)
 	sink.settled.Wait()
 	if status > r.status {
 		r.status = status
@@ -254,17 +259,17 @@ func (s *server) runPart(r *testRun, p *part) error {
 	return err
 }
 
-// rootFor is the rootdir that pytest determines for a command line: arguments
-// below another configuration file have another one than the folder.
-func rootFor(cfg *config.Config, args []string, vars map[string]string) string {
+// configFor is the configuration that pytest has for a command line: arguments
+// below another configuration file have another rootdir than the folder.
+func configFor(cfg *config.Config, args []string, vars map[string]string) *config.Config {
 	own, err := config.Load(config.Input{
 		Dir: cfg.Dir, Args: args, AddOpts: vars["PYTEST_ADDOPTS"], Plugins: vars["PYTEST_PLUGINS"],
 		NoAutoload: vars["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] != "",
 	}, cfg.Version)
 	if err != nil {
-		return cfg.Root
+		return cfg
 	}
-	return own.Root
+	return own
 }
 
 // warnUnsaved says that the file on disk is run, not the buffer.
