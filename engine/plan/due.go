@@ -21,6 +21,8 @@ type Reason struct {
 	Due  bool
 	Text string
 	Path []graph.Edge // from the test's file to what changed; nil when that is no file, or the file itself
+	// Itself says that it is the test's own file that changed.
+	Itself bool
 }
 
 // Due is all that decides about which tests are due.
@@ -51,7 +53,7 @@ func (d *Due) Decide() []Reason {
 	}
 	first := true
 	d.Known(func(k history.Known) bool {
-		c := d.since(k)
+		c := d.Reach(k.State.Differs(d.Now))
 		for i, it := range d.Items {
 			switch r := &out[i]; {
 			case !r.Due || r.Text == "[tool.dx-py] always":
@@ -60,7 +62,7 @@ func (d *Due) Decide() []Reason {
 					r.Text = "it failed the last time"
 				}
 			default:
-				if reason, reached := c.reason(d.rel(it.Path), it); reached {
+				if reason, reached := c.Reason(it); reached {
 					if r.Path == nil && r.Text == "it has not passed yet" {
 						*r = reason
 					}
@@ -113,8 +115,8 @@ func (d *Due) matches(globs []string, words ...string) bool {
 	})
 }
 
-// change is what differs between a state and now, and what that reaches.
-type change struct {
+// Reached is what a change reaches.
+type Reached struct {
 	d       *Due
 	changed []string // relative
 	reach   *graph.Reach
@@ -124,14 +126,15 @@ type change struct {
 	named   map[string]string
 }
 
-// since finds what has changed since a state.
-func (d *Due) since(k history.Known) *change {
-	c := &change{d: d, roots: map[string]bool{}, opaque: map[string]bool{}, named: map[string]string{}}
+// Reach finds what a change of files reaches, whose paths are relative to the
+// root.
+func (d *Due) Reach(differs []string) *Reached {
+	c := &Reached{d: d, roots: map[string]bool{}, opaque: map[string]bool{}, named: map[string]string{}}
 	written := map[string]bool{}
 	for _, p := range d.Opened.Written {
 		written[p] = true
 	}
-	for _, p := range k.State.Differs(d.Now) {
+	for _, p := range differs {
 		if !written[p] || strings.HasSuffix(p, ".py") {
 			c.changed = append(c.changed, p)
 		}
@@ -190,8 +193,9 @@ func pathDir(rel string) string {
 	return "."
 }
 
-// reason says why a test is reached by the change; false when it is not.
-func (c *change) reason(rel string, it *pytest.Item) (Reason, bool) {
+// Reason says why a test is reached by the change; false when it is not.
+func (c *Reached) Reason(it *pytest.Item) (Reason, bool) {
+	rel := c.d.rel(it.Path)
 	switch {
 	case len(c.changed) == 0:
 		return Reason{}, false
@@ -202,7 +206,7 @@ func (c *change) reason(rel string, it *pytest.Item) (Reason, bool) {
 	case c.roots[rel]:
 		path, _ := c.reach.Path(it.Path)
 		if len(path) == 0 {
-			return Reason{Due: true, Text: rel + " changed"}, true
+			return Reason{Due: true, Text: rel + " changed", Itself: true}, true
 		}
 		return Reason{Due: true, Text: c.d.rel(path[len(path)-1].To) + " changed", Path: path}, true
 	case c.opaque[rel]:

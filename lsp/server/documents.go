@@ -10,6 +10,7 @@ import (
 	"go.lsp.dev/uri"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
 
@@ -20,6 +21,7 @@ type document struct {
 	path    string
 	version int32
 	text    []byte
+	digest  string // of text
 }
 
 // DidOpen takes a buffer over from the client.
@@ -83,12 +85,14 @@ func (s *server) splice(text []byte, c *protocol.TextDocumentContentChangePartia
 
 // set makes a document the current one and hands its text to the workspace.
 func (s *server) set(d *document) {
+	d.digest = history.Digest(d.text)
 	s.mu.Lock()
 	s.docs[d.path] = d
 	s.folderOf(d.path).ws.Apply(d.update())
 	s.mu.Unlock()
 	s.turn(s.results.content(d.path, nonNil(d.text)))
 	s.due()
+	s.following.due()
 }
 
 func (d *document) update() workspace.Update {
@@ -107,6 +111,7 @@ func (s *server) diskChanged() {
 	s.mu.Lock()
 	for _, f := range s.folders {
 		f.ws.Apply(workspace.Update{Disk: true})
+		f.moved.Store(true)
 	}
 	open := map[string]bool{}
 	for p := range s.docs {
@@ -119,6 +124,7 @@ func (s *server) diskChanged() {
 		}
 	}
 	s.listAgain()
+	s.following.due()
 }
 
 // nonNil keeps an empty buffer apart from no buffer.
@@ -147,5 +153,6 @@ func (s *server) DidClose(_ context.Context, p *protocol.DidCloseTextDocumentPar
 	}
 	s.turn(s.results.content(path, nil))
 	s.due()
+	s.following.due()
 	return nil
 }

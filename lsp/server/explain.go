@@ -65,7 +65,9 @@ func (s *server) reasons(f *folder, k key) *testproto.ExplainResult {
 	}
 	if last, stale := s.results.of(k.path, k.name); last != nil {
 		say("when it last ran it was %s, in %s", last.Outcome, duration(last.Seconds()))
-		if stale {
+		if why := s.results.because(k.path, k.name); why != "" {
+			say("since then %s", why)
+		} else if stale {
 			say("its file has been edited since")
 		}
 	} else if len(s.results.under(k)) == 0 {

@@ -26,6 +26,7 @@ type folder struct {
 	settings settings
 	closed   bool
 	ran      atomic.Bool // something ran that the engine may have learnt from
+	moved    atomic.Bool // files on disk may be others
 	implicit bool        // made for a file outside of all folders
 }
 

@@ -123,13 +123,19 @@ func (p *publisher) stale(ts []turned) {
 	}
 	var changes []testproto.Change
 	for _, t := range ts {
-		c := testproto.Change{Ref: t.folder.refOf(t.folder.rootOf(), key{t.path, t.name}), State: testproto.Stale}
-		if !t.stale {
-			c = p.s.change(t.folder, t.path, t.name, t.Result)
+		k, stale := p.s.results.of(t.path, t.name)
+		if k != t.known {
+			continue // it ran again meanwhile
+		}
+		c := p.s.change(t.folder, t.path, t.name, t.Result)
+		if c.Cached = k.restored; stale {
+			c = testproto.Change{Ref: c.Ref, State: testproto.Stale}
 		}
 		changes = append(changes, c)
 	}
-	p.s.tell(testproto.MethodTestStates, testproto.StatesParams{Changes: changes})
+	if len(changes) > 0 {
+		p.s.tell(testproto.MethodTestStates, testproto.StatesParams{Changes: changes})
+	}
 }
 
 // documents sends problems and tests of the open documents.

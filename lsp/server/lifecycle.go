@@ -111,6 +111,7 @@ func (s *server) Initialized(context.Context, *protocol.InitializedParams) error
 	s.askSettings()
 	s.busy()
 	s.due()
+	s.following.due()
 	return nil
 }
 

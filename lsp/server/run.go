@@ -249,7 +249,7 @@ func (s *server) runPart(r *testRun, p *part) error {
 	sink.before = sink.digests()
 	status, err := p.folder.engine.Run(r.ctx, engine.Request{
 		Env: env, Dir: cfg.Dir, Root: own.Root, Config: own, Vars: variables(vars), Args: args, State: s.opts.StateDir, Texts: true,
-		Before: func(state history.State) { sink.state = state }, Refused: sink.refused,
+		Before: func(files history.State) { sink.state = &state{files, own.Root} }, Refused: sink.refused,
 	}, sink)
 	p.folder.ran.Store(true)
 	sink.settled.Wait()
