@@ -1,13 +1,92 @@
 package engine
 
 import (
+	"slices"
+
+	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/discover"
+	"github.com/dx-py/dx-py-ls/engine/graph"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/plan"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
 
+// maxDueFiles is how many files are named to pytest instead of the whole
+// project: it compares each with each that it has collected.
+const maxDueFiles = 200
+
+// Due is which tests of a project are due.
+type Due struct {
+	Items   []*pytest.Item
+	Reasons []plan.Reason // of Items
+	Files   []string      // with tests that are due, or that are broken; in pytest's order
+	All     int           // files with tests
+	Known   bool          // something is known of earlier runs
+}
+
+// FindDue decides by what is known of earlier runs. The request's Root and
+// Config must be known.
+func FindDue(snap *workspace.Snapshot, r *Request) (*Due, error) {
+	suite, err := snap.Suite()
+	if err != nil {
+		return nil, err
+	}
+	reasons, known, err := DueReasons(snap, r, suite.Items)
+	if err != nil {
+		return nil, err
+	}
+	g, err := snap.Graph()
+	if err != nil {
+		return nil, err
+	}
+	d := NewDue(suite, g, reasons)
+	d.Known = known
+	return d, nil
+}
+
+// NewDue is Due with the reason of each item of the suite.
+func NewDue(suite *discover.Suite, g *graph.Graph, reasons []plan.Reason) *Due {
+	d := &Due{Items: suite.Items, Reasons: reasons, Known: true}
+	due := map[string]bool{}
+	for i, it := range suite.Items {
+		if reasons[i].Due {
+			due[it.Path] = true
+		}
+	}
+	for _, x := range suite.Problems {
+		if g.IsRoot(x.Path) {
+			due[x.Path] = true // pytest says what is wrong with it
+		}
+	}
+	d.All = len(g.Roots())
+	for _, root := range g.Roots() {
+		if due[root] {
+			d.Files = append(d.Files, root)
+		}
+	}
+	return d
+}
+
+// DueReasons gives some tests their reasons, and says whether anything is known
+// of earlier runs.
+func DueReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item) (reasons []plan.Reason, known bool, err error) {
+	d, err := Dependence(snap, r)
+	if err != nil {
+		return nil, false, err
+	}
+	d.Items, d.Now = items, workspace.StateOf(r.State, r.Config)
+	d.Known = func(f func(history.Known) bool) {
+		Recall(r, func(k history.Known) bool {
+			known = true
+			return f(k)
+		})
+	}
+	return d.Decide(), known, nil
+}
+
 // Dependence is what decides which tests a change reaches, without what is
-// known of earlier runs. The request's Root and Config must be known.
+// known of earlier runs.
 func Dependence(snap *workspace.Snapshot, r *Request) (*plan.Due, error) {
 	suite, err := snap.Suite()
 	if err != nil {
@@ -33,4 +112,37 @@ func Recall(r *Request, f func(history.Known) bool) {
 	states := history.OpenStates(workspace.StateFolder(r.State, r.Root))
 	defer states.Close()
 	states.All(r.DueEnv(), f)
+}
+
+// Count is how many tests are due; one whose cases are not known counts once.
+func (d *Due) Count() (n int) {
+	for _, r := range d.Reasons {
+		if r.Due {
+			n++
+		}
+	}
+	return n
+}
+
+// Narrow has a run leave out what is not due. pytest collects only the files
+// that it needs, where it finds the same configuration with them. env is the
+// run's environment.
+func (d *Due) Narrow(r *Request, env map[string]string) {
+	unchanged := map[string]bool{}
+	for i, it := range d.Items {
+		if !d.Reasons[i].Due {
+			unchanged[it.ID] = true
+		}
+	}
+	r.Due = func(id string) bool { return !unchanged[id] && !unchanged[pytest.Bare(id)] }
+	r.Args = append(slices.Clone(r.Args), "--continue-on-collection-errors")
+	at, _, err := config.Positional(r.Args)
+	if err != nil || len(at) > 0 || len(d.Files) == d.All || len(d.Files) > maxDueFiles {
+		return
+	}
+	args := append(slices.Clone(r.Args), d.Files...)
+	cfg, err := config.Load(config.Input{Dir: r.Dir, Args: args, AddOpts: env["PYTEST_ADDOPTS"], Plugins: env["PYTEST_PLUGINS"]}, r.Config.Version)
+	if err == nil && cfg.Root == r.Config.Root && cfg.IniPath == r.Config.IniPath {
+		r.Args = args
+	}
 }

@@ -25,9 +25,10 @@ type folder struct {
 	engine   engine.Engine
 	settings settings
 	closed   bool
-	ran      atomic.Bool // something ran that the engine may have learnt from
-	moved    atomic.Bool // files on disk may be others
-	implicit bool        // made for a file outside of all folders
+	ran      atomic.Bool            // something ran that the engine may have learnt from
+	moved    atomic.Bool            // files on disk may be others
+	due      atomic.Pointer[dueNow] // nil: nothing is known of earlier runs
+	implicit bool                   // made for a file outside of all folders
 }
 
 // addFolder opens a folder; one that is open stays. The caller holds s.mu.

@@ -7,11 +7,9 @@ import (
 	"strings"
 
 	"github.com/dx-py/dx-py-ls/engine"
-	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/plan"
-	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
@@ -68,10 +66,14 @@ func (s *server) followFolder(f *folder, w *followed) {
 	if err != nil || s.opts.StateDir == "" {
 		return // without state nobody knows what the tests write themselves
 	}
-	r := s.request(f, cfg, env)
+	whole := part{folder: f, whole: true}
+	r := whole.request(s, cfg, env)
 	if f.moved.Swap(false) || w.disk == nil {
 		w.disk = workspace.StateOf(r.State, cfg)
 		w.looks++
+		if f.setDue(s.lookDue(snap, &r)) {
+			defer s.redraw(s.base)
+		}
 	}
 	var ts []turned
 	if !w.recalled {
@@ -83,13 +85,6 @@ func (s *server) followFolder(f *folder, w *followed) {
 		s.turn(ts)
 		s.due()
 		s.redraw(s.base)
-	}
-}
-
-// request is a run of all that a folder has.
-func (s *server) request(f *folder, cfg *config.Config, env *pyenv.Env) engine.Request {
-	return engine.Request{
-		Env: env, Dir: cfg.Dir, Root: cfg.Root, Config: cfg, Vars: variables(f.environment(s)), Args: f.settings.Args, State: s.opts.StateDir,
 	}
 }
 

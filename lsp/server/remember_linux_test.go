@@ -162,7 +162,7 @@ func TestStaleByDependency(t *testing.T) {
 	if diff := cmp.Diff(want, states(t, e)); diff != "" {
 		t.Errorf("in another server:\n%s", diff)
 	}
-	if lens := e.Lenses("test_calc.py")[1]; lens != "4: – passed before the edit | Run" {
+	if lens := e.Lenses("test_calc.py")[2]; lens != "4: – passed before the edit | Run" {
 		t.Errorf("lens %q in another server", lens)
 	}
 	if diff := cmp.Diff([]string{"function test_other.py::test_other 1-2 passed", "function test_other.py::test_bad 5-6 failed"}, below(t, e, "test_other.py")); diff != "" {

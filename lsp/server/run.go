@@ -18,6 +18,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
+	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/run"
 	"github.com/dx-py/dx-py-ls/lsp/testproto"
 )
@@ -59,6 +60,8 @@ type part struct {
 	except []string // ids of cases that are known at run time only
 	args   []string
 	env    map[string]*string
+	due    *engine.Due // nil: all runs
+	only   []key       // what is due of it
 }
 
 // open registers a run; its id must be unused. "" takes a new one.
@@ -183,7 +186,10 @@ func (s *server) execute(r *testRun) (err error) {
 
 // running are the keys that lenses show as under way.
 func (p *part) running() []key {
-	if p.whole {
+	switch {
+	case p.due != nil:
+		return p.only
+	case p.whole:
 		return []key{{p.folder.path, ""}}
 	}
 	return p.keys
@@ -228,14 +234,43 @@ func (s *server) runPart(r *testRun, p *part) error {
 		return err
 	}
 	s.warnUnsaved(r.ctx, p)
-	args := slices.Clone(p.folder.settings.Args)
-	args = append(args, p.args...)
+	vars := p.environment(s)
+	q := p.request(s, cfg, env)
 	for _, id := range p.except {
-		args = append(args, "--deselect="+id)
+		q.Args = append(q.Args, "--deselect="+id)
 	}
 	for _, k := range p.keys {
-		args = append(args, k.path+k.name)
+		q.Args = append(q.Args, k.path+k.name)
 	}
+	own := configFor(cfg, q.Args, vars)
+	q.Root, q.Config = own.Root, own
+	if p.due != nil {
+		p.due.Narrow(&q, vars)
+	}
+	sink := &collector{server: s, run: r, part: p, root: own.Root, home: cfg.Root, began: time.Now()}
+	sink.before = sink.digests()
+	q.Texts, q.Refused = true, sink.refused
+	q.Before = func(files history.State) { sink.state = &state{files, own.Root} }
+	status, err := p.folder.engine.Run(r.ctx, q, sink)
+	p.folder.ran.Store(true)
+	sink.settled.Wait()
+	if status > r.status {
+		r.status = status
+	}
+	return err
+}
+
+// request is a run of all that a part's folder has, with the part's arguments
+// and variables.
+func (p *part) request(s *server, cfg *config.Config, env *pyenv.Env) engine.Request {
+	return engine.Request{
+		Env: env, Dir: cfg.Dir, Root: cfg.Root, Config: cfg, Vars: variables(p.environment(s)), Args: slices.Concat(p.folder.settings.Args, p.args),
+		State: s.opts.StateDir,
+	}
+}
+
+// environment is that of the part's processes.
+func (p *part) environment(s *server) map[string]string {
 	vars := maps.Clone(p.folder.environment(s))
 	for name, value := range p.env {
 		if value == nil {
@@ -244,19 +279,7 @@ func (s *server) runPart(r *testRun, p *part) error {
 			vars[name] = *value
 		}
 	}
-	own := configFor(cfg, args, vars)
-	sink := &collector{server: s, run: r, part: p, root: own.Root, home: cfg.Root, began: time.Now()}
-	sink.before = sink.digests()
-	status, err := p.folder.engine.Run(r.ctx, engine.Request{
-		Env: env, Dir: cfg.Dir, Root: own.Root, Config: own, Vars: variables(vars), Args: args, State: s.opts.StateDir, Texts: true,
-		Before: func(files history.State) { sink.state = &state{files, own.Root} }, Refused: sink.refused,
-	}, sink)
-	p.folder.ran.Store(true)
-	sink.settled.Wait()
-	if status > r.status {
-		r.status = status
-	}
-	return err
+	return vars
 }
 
 // configFor is the configuration that pytest has for a command line: arguments
