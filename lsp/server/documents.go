@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"go.lsp.dev/protocol"
 	"go.lsp.dev/uri"
@@ -105,26 +106,42 @@ func (d *document) saved() bool {
 	return err == nil && bytes.Equal(disk, d.text)
 }
 
-// diskChanged takes in that files on disk may be others. Whoever watches them
-// calls it: the client by didSave and didChangeWatchedFiles.
+// diskChanged takes in that files on disk may be others: the client says so by
+// didSave and didChangeWatchedFiles.
 func (s *server) diskChanged() {
 	s.mu.Lock()
-	for _, f := range s.folders {
+	folders := slices.Clone(s.folders)
+	s.mu.Unlock()
+	for _, f := range folders {
+		s.diskChangedIn(f)
+	}
+	s.contents(s.results.paths())
+	s.listAgain()
+	s.following.due()
+}
+
+func (s *server) diskChangedIn(f *folder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !f.closed {
 		f.ws.Apply(workspace.Update{Disk: true})
 		f.moved.Store(true)
 	}
+}
+
+// contents looks what files with results hold now.
+func (s *server) contents(paths []string) {
+	s.mu.Lock()
 	open := map[string]bool{}
 	for p := range s.docs {
 		open[p] = true
 	}
 	s.mu.Unlock()
-	for _, p := range s.results.paths() {
+	for _, p := range paths {
 		if !open[p] {
 			s.turn(s.results.content(p, nil))
 		}
 	}
-	s.listAgain()
-	s.following.due()
 }
 
 // nonNil keeps an empty buffer apart from no buffer.

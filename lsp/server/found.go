@@ -80,6 +80,7 @@ func (s *server) synchronize(ctx context.Context, p *testproto.SynchronizeParams
 		s.runs.wait(ctx)
 	}
 	if p.Graph || all {
+		s.passAll(ctx)
 		s.following.wait(ctx, s.base)
 	}
 	if p.Discovery || all {

@@ -109,6 +109,7 @@ func capabilities(encoding protocol.PositionEncodingKind) protocol.ServerCapabil
 // Neovim on Linux offers no registration of watched files.
 func (s *server) Initialized(context.Context, *protocol.InitializedParams) error {
 	s.askSettings()
+	s.watch()
 	s.busy()
 	s.due()
 	s.following.due()
