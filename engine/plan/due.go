@@ -45,7 +45,7 @@ func (d *Due) Decide() []Reason {
 	left := 0
 	for i, it := range d.Items {
 		out[i] = Reason{Due: true, Text: "it has not passed yet"}
-		if d.matches(d.Tool.Always, d.rel(it.Path), it.ID) {
+		if d.matches(d.Tool.Always, d.Rel(it.Path), it.ID) {
 			out[i].Text = "[tool.dx-py] always"
 			continue
 		}
@@ -96,7 +96,8 @@ func (d *Due) passed(k history.Known, it *pytest.Item) bool {
 	return some
 }
 
-func (d *Due) rel(p string) string {
+// Rel is a path as Reach takes it: relative to the root.
+func (d *Due) Rel(p string) string {
 	if rel, in := file.Rel(d.Root, p); in {
 		return rel
 	}
@@ -154,7 +155,7 @@ func (d *Due) Reach(differs []string) *Reached {
 		for glob, tests := range d.Tool.Depends {
 			if d.matches([]string{glob}, p) {
 				for _, it := range d.Items {
-					if rel := d.rel(it.Path); d.matches(tests, rel, it.ID) {
+					if rel := d.Rel(it.Path); d.matches(tests, rel, it.ID) {
 						c.named[it.ID] = p + " changed, on which it depends by [tool.dx-py] depends"
 					}
 				}
@@ -168,7 +169,7 @@ func (d *Due) Reach(differs []string) *Reached {
 	}
 	c.reach = d.Graph.Affected(changed, wide...)
 	for _, r := range c.reach.Roots() {
-		c.roots[d.rel(r)] = true
+		c.roots[d.Rel(r)] = true
 	}
 	if len(d.Opened.Opaque) > 0 {
 		var openers []string
@@ -180,7 +181,7 @@ func (d *Due) Reach(differs []string) *Reached {
 			openers = append(openers, d.abs(p))
 		}
 		for _, r := range d.Graph.Affected(openers).Roots() {
-			c.opaque[d.rel(r)] = true
+			c.opaque[d.Rel(r)] = true
 		}
 	}
 	return c
@@ -195,7 +196,7 @@ func pathDir(rel string) string {
 
 // Reason says why a test is reached by the change; false when it is not.
 func (c *Reached) Reason(it *pytest.Item) (Reason, bool) {
-	rel := c.d.rel(it.Path)
+	rel := c.d.Rel(it.Path)
 	switch {
 	case len(c.changed) == 0:
 		return Reason{}, false
@@ -208,7 +209,7 @@ func (c *Reached) Reason(it *pytest.Item) (Reason, bool) {
 		if len(path) == 0 {
 			return Reason{Due: true, Text: rel + " changed", Itself: true}, true
 		}
-		return Reason{Due: true, Text: c.d.rel(path[len(path)-1].To) + " changed", Path: path}, true
+		return Reason{Due: true, Text: c.d.Rel(path[len(path)-1].To) + " changed", Path: path}, true
 	case c.opaque[rel]:
 		return Reason{Due: true, Text: c.changed[0] + " changed, and it starts processes: what these read is not known"}, true
 	}

@@ -99,8 +99,8 @@ func (s *server) requestRun(p *testproto.RunParams, release func()) (*testproto.
 		return nil, fmt.Errorf("%w: a runId is missing", jsonrpc2.ErrInvalidParams)
 	case p.Kind != "" && p.Kind != "run":
 		return nil, jsonrpc2.Errorf(requestFailed, "runs of kind %s are not offered", p.Kind)
-	case p.Continuous:
-		return nil, jsonrpc2.Errorf(requestFailed, "continuous runs are not offered")
+	case p.Continuous && p.Selection == "affected":
+		return nil, jsonrpc2.Errorf(requestFailed, "a continuous run takes the tests that are listed: it runs what edits affect by itself")
 	case p.Selection != "" && p.Selection != "listed" && p.Selection != "affected":
 		return nil, fmt.Errorf("%w: there is no selection %s", jsonrpc2.ErrInvalidParams, p.Selection)
 	}
@@ -117,6 +117,11 @@ func (s *server) requestRun(p *testproto.RunParams, release func()) (*testproto.
 		s.closeRun(r)
 		r.announce.drop()
 		return nil, err
+	}
+	if p.Continuous && len(parts) > 0 {
+		s.runs.mu.Lock()
+		r.again = newAgain()
+		s.runs.mu.Unlock()
 	}
 	for _, ref := range result.Enqueued {
 		r.announce.state(testproto.Change{Ref: ref, State: testproto.Enqueued})

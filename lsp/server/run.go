@@ -49,6 +49,9 @@ type testRun struct {
 
 	status int
 	totals map[string]int
+
+	again *again // of a continuous run, else nil
+	idle  bool   // it waits for edits; under runs.mu
 }
 
 // part is what a run does in one folder: in a process of its configuration
@@ -95,11 +98,12 @@ func (s *server) closeRun(r *testRun) {
 	s.runs.changed = make(chan struct{})
 }
 
-// wait returns when no run is under way, or ctx ends.
+// wait returns when no run is under way, or ctx ends. A continuous run that
+// waits for edits is not.
 func (r *runs) wait(ctx context.Context) {
 	for {
 		r.mu.Lock()
-		n, changed := len(r.live), r.changed
+		n, changed := r.count(), r.changed
 		r.mu.Unlock()
 		if n == 0 {
 			return
@@ -110,6 +114,16 @@ func (r *runs) wait(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// count is how many runs are under way. The caller holds r.mu.
+func (r *runs) count() (n int) {
+	for _, x := range r.live {
+		if !x.idle {
+			n++
+		}
+	}
+	return n
 }
 
 // cancel cancels the run of an id, all for "".
@@ -153,35 +167,47 @@ func (s *server) prepare(r *testRun, parts []*part) error {
 // execute runs a prepared run to its end and announces it. The error is why
 // nothing, or not all, could be run; a cancel is none.
 func (s *server) execute(r *testRun) (err error) {
-	for _, p := range r.parts {
-		s.results.begin(p.running())
-	}
-	s.redraw(r.ctx)
-	s.busy()
 	defer func() {
 		if x := recover(); x != nil {
 			s.log.Error("panic in a run", "panic", x)
 			err = fmt.Errorf("internal error in the run: %v", x)
 		}
-		for _, p := range r.parts {
-			s.results.end(p.running())
-		}
 		r.finish(err)
 		s.closeRun(r)
-		s.busy()
-		s.due()
-		s.following.due()
-		s.redraw(s.base)
+		s.ranParts()
 	}()
-	for _, p := range r.parts {
-		if r.ctx.Err() != nil {
+	if r.again != nil {
+		return s.continuously(r)
+	}
+	return s.runAll(r.ctx, r, r.parts)
+}
+
+// runAll runs parts one behind another. The error is that of the first that
+// could not be run.
+func (s *server) runAll(ctx context.Context, r *testRun, parts []*part) (err error) {
+	for _, p := range parts {
+		s.results.begin(p.running())
+		defer s.results.end(p.running())
+	}
+	s.redraw(ctx)
+	s.busy()
+	for _, p := range parts {
+		if ctx.Err() != nil {
 			break
 		}
-		if e := s.runPart(r, p); e != nil && r.ctx.Err() == nil && err == nil {
+		if e := s.runPart(ctx, r, p); e != nil && ctx.Err() == nil && err == nil {
 			err = e
 		}
 	}
 	return err
+}
+
+// ranParts shows what a run has changed.
+func (s *server) ranParts() {
+	s.busy()
+	s.due()
+	s.following.due()
+	s.redraw(s.base)
 }
 
 // running are the keys that lenses show as under way.
@@ -228,12 +254,12 @@ func (r *testRun) summary(outcome string) string {
 }
 
 // runPart runs what is to be run in one folder, as it is on disk.
-func (s *server) runPart(r *testRun, p *part) error {
+func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 	cfg, env, err := p.folder.ws.Disk().Configure()
 	if err != nil {
 		return err
 	}
-	s.warnUnsaved(r.ctx, p)
+	s.warnUnsaved(ctx, p)
 	vars := p.environment(s)
 	q := p.request(s, cfg, env)
 	for _, id := range p.except {
@@ -251,7 +277,7 @@ func (s *server) runPart(r *testRun, p *part) error {
 	sink.before = sink.digests()
 	q.Texts, q.Refused = true, sink.refused
 	q.Before = func(files history.State) { sink.state = &state{files, own.Root} }
-	status, err := p.folder.engine.Run(r.ctx, q, sink)
+	status, err := p.folder.engine.Run(ctx, q, sink)
 	p.folder.ran.Store(true)
 	sink.settled.Wait()
 	if status > r.status {

@@ -77,6 +77,7 @@ func (s *server) pass(ctx context.Context, f *folder) {
 	batch, err := w.barrier.Pass(ctx)
 	if err == nil && !batch.Empty() {
 		s.edited(f, batch)
+		s.runs.edited(f, batch)
 	}
 }
 
