@@ -119,3 +119,24 @@ func TestContinuousIsCut(t *testing.T) {
 	e.Call(testproto.MethodCancelRun, testproto.CancelParams{RunID: "c"}, nil)
 	e.After(testproto.MethodRunEnded, func(all []json.RawMessage) bool { return len(all) == 1 })
 }
+
+// TestContinuousIgnoresItsOwnFiles has a test write a file of the project: that
+// restarts nothing, an edit does.
+func TestContinuousIgnoresItsOwnFiles(t *testing.T) {
+	dir := settled(t, map[string]string{
+		"pytest.ini": "[pytest]\n", "mod.py": "A = 1\n",
+		"test_a.py": "import os\n\nimport mod\n\n\ndef test_a():\n    with open('report.txt', 'w') as f:\n        f.write(os.urandom(8).hex())\n",
+	})
+	e := lsptest.StartClient(t, dir, stateful(t), lsptest.Rich())
+	e.Synchronize()
+	e.Call(testproto.MethodRunTests, testproto.RunParams{RunID: "c", Kind: "run", Continuous: true}, nil)
+	afterStates(t, e, "c", map[string]testproto.State{"test_a.py::test_a": testproto.Passed})
+	e.Synchronize()
+	e.Synchronize() // what the test wrote is taken in
+	write(t, dir, "mod.py", "A = 2\n")
+	if diff := cmp.Diff([]string{"test_a.py::test_a", "< mod.py"}, restarted(t, e, 1)); diff != "" {
+		t.Errorf("the first restart:\n%s", diff)
+	}
+	e.Call(testproto.MethodCancelRun, testproto.CancelParams{RunID: "c"}, nil)
+	e.After(testproto.MethodRunEnded, func(all []json.RawMessage) bool { return len(all) == 1 })
+}
