@@ -48,6 +48,9 @@ type Request struct {
 
 	Stdin, Stdout, Stderr *os.File // nil: /dev/null
 
+	// Before is called with the digests of the project's files before anything of
+	// it is read, where Config is known. It must not change them. nil for nobody.
+	Before func(history.State)
 	// Refused is called with what pytest printed when it ended before it would
 	// run a test. nil for nobody; only an Engine that is not nil calls it.
 	Refused func(printed string)
@@ -88,6 +91,7 @@ type Engine struct {
 	pool    pool.Pool
 	writing sync.WaitGroup // histories
 	writes  sync.Mutex     // held while results are written
+	learns  sync.Mutex     // held while cases are
 }
 
 // Close ends all processes. No run may be under way.

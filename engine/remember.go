@@ -2,8 +2,10 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
@@ -34,8 +36,11 @@ type recorder struct {
 // newRecorder looks at the project's files.
 func newRecorder(r Request) *recorder {
 	rec := &recorder{began: time.Now(), request: r, items: map[string]int{}, edges: map[string][]string{}}
-	if r.State != "" && r.Config != nil {
+	if r.Config != nil && (r.State != "" || r.Before != nil) {
 		rec.state = workspace.StateOf(r.State, r.Config)
+	}
+	if r.Before != nil && rec.state != nil {
+		r.Before(rec.state)
 	}
 	return rec
 }
@@ -95,7 +100,11 @@ func (r *recorder) known(now time.Time, written map[string]bool) history.Known {
 		}
 	}
 	after := workspace.StateOf(r.request.State, r.request.Config)
-	for _, p := range r.state.Differs(after) {
+	changed := r.state.Differs(after)
+	if len(changed) > 0 {
+		k.State = maps.Clone(k.State) // others read it
+	}
+	for _, p := range changed {
 		_, was := k.State[p]
 		now, there := after[p]
 		switch {
@@ -165,7 +174,7 @@ func (e *Engine) remember(h *history.History, r *recorder) {
 	write := func() {
 		defer h.Close()
 		_ = h.Record(r.results, now)
-		if r.state == nil {
+		if r.state == nil || r.request.State == "" {
 			return
 		}
 		dir := workspace.StateFolder(r.request.State, r.request.Root)
@@ -196,8 +205,10 @@ func (e *Engine) remember(h *history.History, r *recorder) {
 // Settle returns when what runs have taught is written.
 func (e *Engine) Settle() {
 	if e != nil {
-		e.writes.Lock()
-		defer e.writes.Unlock()
+		for _, m := range []*sync.Mutex{&e.learns, &e.writes} {
+			m.Lock()
+			defer m.Unlock()
+		}
 	}
 }
 
@@ -220,5 +231,9 @@ func (e *Engine) learn(r Request, s *pool.Session) {
 		write()
 		return
 	}
-	e.writing.Go(write)
+	e.learns.Lock()
+	e.writing.Go(func() {
+		defer e.learns.Unlock()
+		write()
+	})
 }

@@ -115,21 +115,22 @@ func observe(root, rel string) (d dependency, ok bool) {
 			}
 		}
 		d.ID = file.Identity{} // its times change with what does not matter
-		d.Digest = hexDigest([]byte(names.String()))
+		d.Digest = Digest([]byte(names.String()))
 		return d, true
 	}
 	content, err := os.ReadFile(p)
 	if err != nil {
 		return d, false
 	}
-	d.Digest = hexDigest(content)
+	d.Digest = Digest(content)
 	return d, true
 }
 
-func hexDigest(b []byte) string {
-	d := file.DigestOf(b)
-	return hex.EncodeToString(d[:16])
-}
+// Digest is that of content as it stands in a State.
+func Digest(content []byte) string { return Short(file.DigestOf(content)) }
+
+// Short is Digest of what has been hashed.
+func Short(d file.Digest) string { return hex.EncodeToString(d[:16]) }
 
 // Cases are the learnt cases of a root. It is not safe for concurrent use.
 // Close it.

@@ -21,6 +21,8 @@ type Reason struct {
 	Due  bool
 	Text string
 	Path []graph.Edge // from the test's file to what changed; nil when that is no file, or the file itself
+	// Itself says that it is the test's own file that changed.
+	Itself bool
 }
 
 // Due is all that decides about which tests are due.
@@ -45,13 +47,13 @@ type Due struct {
 func (d *Due) Decide() []Reason {
 	items := slices.Clip(d.Items)
 	for _, p := range d.Empty {
-		items = append(items, &pytest.Item{ID: d.rel(p), Path: p})
+		items = append(items, &pytest.Item{ID: d.Rel(p), Path: p})
 	}
 	out := make([]Reason, len(items))
 	left := 0
 	for i, it := range items {
 		out[i] = Reason{Due: true, Text: "it has not passed yet"}
-		if d.matches(d.Tool.Always, d.rel(it.Path), it.ID) {
+		if d.matches(d.Tool.Always, d.Rel(it.Path), it.ID) {
 			out[i].Text = "[tool.dx-py] always"
 			continue
 		}
@@ -59,7 +61,7 @@ func (d *Due) Decide() []Reason {
 	}
 	first := true
 	d.Known(func(k history.Known) bool {
-		c := d.since(k)
+		c := d.Reach(k.State.Differs(d.Now))
 		for i, it := range items {
 			switch r := &out[i]; {
 			case !r.Due || r.Text == "[tool.dx-py] always":
@@ -68,7 +70,7 @@ func (d *Due) Decide() []Reason {
 					r.Text = "it failed the last time"
 				}
 			default:
-				if reason, reached := c.reason(d.rel(it.Path), it); reached {
+				if reason, reached := c.Reason(it); reached {
 					if r.Path == nil && r.Text == "it has not passed yet" {
 						*r = reason
 					}
@@ -87,7 +89,7 @@ func (d *Due) Decide() []Reason {
 // passed reports whether a test, or all cases of a function whose cases are not
 // known, passed.
 func (d *Due) passed(k history.Known, it *pytest.Item) bool {
-	if it.ID == d.rel(it.Path) {
+	if it.ID == d.Rel(it.Path) {
 		return k.Whole[it.ID]
 	}
 	if it.Exact() || k.Selection != "" && k.Selection != d.Selection || !k.Whole[pytest.ParseID(it.ID).Path] {
@@ -105,7 +107,8 @@ func (d *Due) passed(k history.Known, it *pytest.Item) bool {
 	return some
 }
 
-func (d *Due) rel(p string) string {
+// Rel is a path as Reach takes it: relative to the root.
+func (d *Due) Rel(p string) string {
 	if rel, in := file.Rel(d.Root, p); in {
 		return rel
 	}
@@ -124,8 +127,8 @@ func (d *Due) matches(globs []string, words ...string) bool {
 	})
 }
 
-// change is what differs between a state and now, and what that reaches.
-type change struct {
+// Reached is what a change reaches.
+type Reached struct {
 	d       *Due
 	changed []string // relative
 	reach   *graph.Reach
@@ -135,9 +138,10 @@ type change struct {
 	named   map[string]string
 }
 
-// since finds what has changed since a state.
-func (d *Due) since(k history.Known) *change {
-	c := &change{d: d, roots: map[string]bool{}, opaque: map[string]bool{}, named: map[string]string{}}
+// Reach finds what a change of files reaches, whose paths are relative to the
+// root.
+func (d *Due) Reach(differs []string) *Reached {
+	c := &Reached{d: d, roots: map[string]bool{}, opaque: map[string]bool{}, named: map[string]string{}}
 	output := map[string]bool{} // written, and read by nobody
 	for _, p := range d.Opened.Written {
 		output[p] = !strings.HasSuffix(p, ".py")
@@ -147,7 +151,7 @@ func (d *Due) since(k history.Known) *change {
 			delete(output, p)
 		}
 	}
-	for _, p := range k.State.Differs(d.Now) {
+	for _, p := range differs {
 		if !output[p] {
 			c.changed = append(c.changed, p)
 		}
@@ -167,7 +171,7 @@ func (d *Due) since(k history.Known) *change {
 		for glob, tests := range d.Tool.Depends {
 			if d.matches([]string{glob}, p) {
 				for _, it := range d.Items {
-					if rel := d.rel(it.Path); d.matches(tests, rel, it.ID) {
+					if rel := d.Rel(it.Path); d.matches(tests, rel, it.ID) {
 						c.named[it.ID] = p + " changed, on which it depends by [tool.dx-py] depends"
 					}
 				}
@@ -181,7 +185,7 @@ func (d *Due) since(k history.Known) *change {
 	}
 	c.reach = d.Graph.Affected(changed, wide...)
 	for _, r := range c.reach.Roots() {
-		c.roots[d.rel(r)] = true
+		c.roots[d.Rel(r)] = true
 	}
 	if len(d.Opened.Opaque) > 0 {
 		var openers []string
@@ -193,7 +197,7 @@ func (d *Due) since(k history.Known) *change {
 			openers = append(openers, d.abs(p))
 		}
 		for _, r := range d.Graph.Affected(openers).Roots() {
-			c.opaque[d.rel(r)] = true
+			c.opaque[d.Rel(r)] = true
 		}
 	}
 	return c
@@ -206,8 +210,9 @@ func pathDir(rel string) string {
 	return "."
 }
 
-// reason says why a test is reached by the change; false when it is not.
-func (c *change) reason(rel string, it *pytest.Item) (Reason, bool) {
+// Reason says why a test is reached by the change; false when it is not.
+func (c *Reached) Reason(it *pytest.Item) (Reason, bool) {
+	rel := c.d.Rel(it.Path)
 	switch {
 	case len(c.changed) == 0:
 		return Reason{}, false
@@ -218,9 +223,9 @@ func (c *change) reason(rel string, it *pytest.Item) (Reason, bool) {
 	case c.roots[rel]:
 		path, _ := c.reach.Path(it.Path)
 		if len(path) == 0 {
-			return Reason{Due: true, Text: rel + " changed"}, true
+			return Reason{Due: true, Text: rel + " changed", Itself: true}, true
 		}
-		return Reason{Due: true, Text: c.d.rel(path[len(path)-1].To) + " changed", Path: path}, true
+		return Reason{Due: true, Text: c.d.Rel(path[len(path)-1].To) + " changed", Path: path}, true
 	case c.opaque[rel]:
 		return Reason{Due: true, Text: c.changed[0] + " changed, and it starts processes: what these read is not known"}, true
 	}

@@ -186,7 +186,7 @@ func (d *digests) digest(p, rel string, id file.Identity) (string, *store.Record
 	if d.store != nil {
 		if r, ok := d.store.Get(rel); ok {
 			if old, sum, racy := decodeMeta(&r.Meta); !racy && old == id {
-				return hex.EncodeToString(sum[:16]), nil
+				return history.Short(sum), nil
 			}
 		}
 	}
@@ -198,5 +198,5 @@ func (d *digests) digest(p, rel string, id file.Identity) (string, *store.Record
 		return "", nil
 	}
 	sum := file.DigestOf(content)
-	return hex.EncodeToString(sum[:16]), &store.Record{Key: rel, Meta: encodeMeta(id, sum, id.Racy(d.now))}
+	return history.Short(sum), &store.Record{Key: rel, Meta: encodeMeta(id, sum, id.Racy(d.now))}
 }

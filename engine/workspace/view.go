@@ -58,7 +58,7 @@ func (s *Snapshot) view(path string) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.Items, v.Names = suite.Items, names
+	v.Items, v.Names = s.learnt(cfg, env, suite).Items, names
 	for _, p := range suite.Problems {
 		if p.Path == path {
 			v.Problems = append(v.Problems, p)

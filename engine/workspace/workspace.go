@@ -238,7 +238,7 @@ func (s *Snapshot) compute() {
 	if st.StateDir != "" && !st.Verify && len(s.overlays) == 0 {
 		key = suiteKey(cfg, env)
 		if s.suite = recall(st.StateDir, cfg.Root, key); s.suite != nil {
-			s.suite = s.learnt(s.suite)
+			s.suite = s.learnt(s.cfg, s.env, s.suite)
 			s.stats = Stats{Recalled: true, Total: time.Since(began)}
 			return
 		}
@@ -248,7 +248,7 @@ func (s *Snapshot) compute() {
 		s.discover("", began) // the mapped index went away under our feet
 	}
 	if s.err == nil {
-		s.suite = s.learnt(s.suite)
+		s.suite = s.learnt(s.cfg, s.env, s.suite)
 	}
 	s.stats.Total = time.Since(began)
 }

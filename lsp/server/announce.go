@@ -25,6 +25,8 @@ type announcer struct {
 	id string
 	on bool
 
+	sending sync.Mutex // around what is sent, for its order
+
 	mu      sync.Mutex
 	waiting map[testproto.Ref]int // place in changes
 	changes []testproto.Change
@@ -165,6 +167,13 @@ func (a *announcer) send() {
 
 // flush sends what waits.
 func (a *announcer) flush() {
+	a.sending.Lock()
+	defer a.sending.Unlock()
+	a.flushed()
+}
+
+// flushed is flush for who holds sending.
+func (a *announcer) flushed() {
 	a.mu.Lock()
 	if a.held > 0 {
 		a.mu.Unlock()
@@ -193,7 +202,16 @@ func (a *announcer) end(p testproto.EndedParams) {
 	if !a.on {
 		return
 	}
+	a.conclude()
+	close(a.quit)
+	<-a.done
+	a.s.tell(testproto.MethodRunEnded, p)
+}
+
+// conclude gives each open test a terminal state.
+func (a *announcer) conclude() {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	for ref := range a.open {
 		c := testproto.Change{Ref: ref, State: testproto.Cancelled}
 		if worst, ok := a.cases[ref]; ok {
@@ -201,10 +219,26 @@ func (a *announcer) end(p testproto.EndedParams) {
 		}
 		a.note(c)
 	}
-	a.mu.Unlock()
-	close(a.quit)
-	<-a.done
-	a.s.tell(testproto.MethodRunEnded, p)
+	a.woken()
+}
+
+// restart says that tests run again. What was told of them before stays before
+// it.
+func (a *announcer) restart(p testproto.RestartedParams) {
+	if !a.on {
+		return
+	}
+	a.sending.Lock()
+	a.flushed()
+	a.s.tell(testproto.MethodRunRestarted, p)
+	a.sending.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.cases)
+	for _, ref := range p.Enqueued {
+		a.note(testproto.Change{Ref: ref, State: testproto.Enqueued})
+	}
+	a.woken()
 }
 
 // drop ends an announcer of which the client has not heard.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/run"
@@ -26,7 +27,8 @@ type collector struct {
 	home   string // the folder's: refs are
 	began  time.Time
 
-	before  map[string]file.Digest // of the files that were asked for, before pytest began
+	state   *state            // of the project, before pytest began
+	before  map[string]string // of the files that were asked for, before pytest began
 	items   []plan.Item
 	sources map[string]*source
 	settled sync.WaitGroup
@@ -71,7 +73,7 @@ func (c *collector) started(e *run.Started) {
 	for i := range e.Items {
 		path, name := split(c.root, e.Items[i].ID)
 		if c.sources[path] == nil {
-			c.sources[path] = &source{}
+			c.sources[path] = &source{in: c.state}
 			paths = append(paths, path)
 		}
 		if c.run.announce.on {
@@ -102,12 +104,12 @@ func (c *collector) next(i int) {
 
 // digests are those of the files that were asked for. A file that has the same
 // before pytest began and after it collected is what ran.
-func (c *collector) digests() map[string]file.Digest {
-	out := map[string]file.Digest{}
+func (c *collector) digests() map[string]string {
+	out := map[string]string{}
 	for _, k := range c.part.keys {
 		if _, seen := out[k.path]; !seen && file.IsRegular(k.path) {
 			if text, err := os.ReadFile(k.path); err == nil {
-				out[k.path] = file.DigestOf(text)
+				out[k.path] = history.Digest(text)
 			}
 		}
 	}
@@ -119,7 +121,7 @@ func (c *collector) settle(path string) {
 	text, err := os.ReadFile(path)
 	id, _ := file.Stat(path)
 	d, asked := c.before[path]
-	sure := err == nil && (asked && d == file.DigestOf(text) || !asked && id.MtimeNs < c.began.UnixNano())
+	sure := err == nil && (asked && d == history.Digest(text) || !asked && id.MtimeNs < c.began.UnixNano())
 	s.mu.Lock()
 	var buffer []byte
 	if doc := s.docs[path]; doc != nil {
@@ -132,7 +134,7 @@ func (c *collector) settle(path string) {
 func (c *collector) test(t *pytest.Result) {
 	path, name := split(c.root, t.ID)
 	if c.sources[path] == nil {
-		c.sources[path] = &source{} // an id that was not collected: a plugin's
+		c.sources[path] = &source{in: c.state} // an id that was not collected: a plugin's
 	}
 	c.server.results.add(c.part.folder, path, name, t, c.sources[path])
 	if t.Outcome.Bad() && !slices.Contains(c.bad, path) {
@@ -237,7 +239,7 @@ func (c *collector) refused(printed string) {
 		if err != nil {
 			continue
 		}
-		b.ran = &source{settled: true, sure: true, digest: file.DigestOf(onDisk), text: onDisk}
+		b.ran = &source{settled: true, sure: true, digest: history.Digest(onDisk), text: onDisk}
 		s.results.setBroken(path, b)
 		a.state(testproto.Change{Ref: c.ref(path, ""), State: testproto.Error, Messages: []testproto.Message{{
 			Text: testproto.Markup{Kind: "plaintext", Value: strings.TrimSpace(b.text)}, Location: s.location(path, b.line, b.ran.text),

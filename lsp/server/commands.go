@@ -26,6 +26,7 @@ const (
 	commandRun            = "dx-py.server.run"
 	commandRunAtCursor    = "dx-py.server.runAtCursor"    // the file when there is no test around the line
 	commandRerunFailed    = "dx-py.server.rerunFailed"    // without an argument: in all folders
+	commandRunAffected    = "dx-py.server.runAffected"    // what is due of it; without an argument: in all folders
 	commandExplain        = "dx-py.server.explain"        // what is known of a test
 	commandShowOutput     = "dx-py.server.showOutput"     // what a test printed, as a document
 	commandCancel         = "dx-py.server.cancel"         // all runs; no argument
@@ -33,7 +34,7 @@ const (
 )
 
 var commands = []string{
-	commandRun, commandRunAtCursor, commandRerunFailed, commandExplain, commandShowOutput, commandCancel, commandRestartWorkers,
+	commandRun, commandRunAtCursor, commandRunAffected, commandRerunFailed, commandExplain, commandShowOutput, commandCancel, commandRestartWorkers,
 }
 
 // runArgument is the one argument of the commands.
@@ -67,6 +68,8 @@ func (s *server) ExecuteCommand(ctx context.Context, p *protocol.ExecuteCommandP
 		return nil, nil
 	case commandRestartWorkers:
 		return nil, s.restartWorkers(ctx)
+	case commandRunAffected:
+		return s.runAffected(ctx, p, a)
 	case commandRerunFailed:
 		return s.rerunFailed(ctx, p, a)
 	}

@@ -99,10 +99,10 @@ func (s *server) requestRun(p *testproto.RunParams, release func()) (*testproto.
 		return nil, fmt.Errorf("%w: a runId is missing", jsonrpc2.ErrInvalidParams)
 	case p.Kind != "" && p.Kind != "run":
 		return nil, jsonrpc2.Errorf(requestFailed, "runs of kind %s are not offered", p.Kind)
-	case p.Continuous:
-		return nil, jsonrpc2.Errorf(requestFailed, "continuous runs are not offered")
-	case p.Selection == "affected":
-		return nil, jsonrpc2.Errorf(requestFailed, "the selection %s is not offered", p.Selection)
+	case p.Continuous && p.Selection == "affected":
+		return nil, jsonrpc2.Errorf(requestFailed, "a continuous run takes the tests that are listed: it runs what edits affect by itself")
+	case p.Selection != "" && p.Selection != "listed" && p.Selection != "affected":
+		return nil, fmt.Errorf("%w: there is no selection %s", jsonrpc2.ErrInvalidParams, p.Selection)
 	}
 	r, err := s.open(p.RunID)
 	if err != nil {
@@ -118,6 +118,11 @@ func (s *server) requestRun(p *testproto.RunParams, release func()) (*testproto.
 		r.announce.drop()
 		return nil, err
 	}
+	if p.Continuous && len(parts) > 0 {
+		s.runs.mu.Lock()
+		r.again = newAgain()
+		s.runs.mu.Unlock()
+	}
 	for _, ref := range result.Enqueued {
 		r.announce.state(testproto.Change{Ref: ref, State: testproto.Enqueued})
 	}
@@ -126,7 +131,7 @@ func (s *server) requestRun(p *testproto.RunParams, release func()) (*testproto.
 		why = d.Reason
 	}
 	ok := s.aside(func(context.Context) {
-		if len(parts) == 0 && why != "" {
+		if len(parts) == 0 && why != "" && p.Selection != "affected" {
 			r.finish(fmt.Errorf("nothing to run: %s", why))
 			s.closeRun(r)
 			return
@@ -194,6 +199,16 @@ func (s *server) plan(p *testproto.RunParams) ([]*part, *testproto.RunResult, er
 		}
 		if !pt.whole && len(pt.keys) == 0 {
 			continue // everything is excluded
+		}
+		if p.Selection == "affected" {
+			var left []testproto.Deselected
+			if items, left, err = s.narrow(pt, items); err != nil {
+				return nil, nil, err
+			}
+			result.Deselected = append(result.Deselected, left...)
+			if len(pt.only) == 0 {
+				continue
+			}
 		}
 		kept = append(kept, pt)
 		for _, it := range items {

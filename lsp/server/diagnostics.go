@@ -129,8 +129,8 @@ func (s *server) failures(d *document) []protocol.Diagnostic {
 		all = append(all, failure{line: b.line, message: b.message, ran: b.ran, stale: f.stale(b.ran)})
 	}
 	for name, t := range f.tests {
-		if t.Outcome.Bad() {
-			all = append(all, failure{t.FailLine, strings.TrimPrefix(name, "::") + ": " + t.Message, t.Text, t.ran, f.stale(t.ran), t.folder})
+		if t.Outcome.Bad() && !t.restored { // of those no line is known
+			all = append(all, failure{t.FailLine, strings.TrimPrefix(name, "::") + ": " + t.Message, t.Text, t.ran, f.outdated(name), t.folder})
 		}
 	}
 	s.results.mu.Unlock()

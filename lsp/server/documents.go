@@ -5,11 +5,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"go.lsp.dev/protocol"
 	"go.lsp.dev/uri"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
 
@@ -20,6 +22,7 @@ type document struct {
 	path    string
 	version int32
 	text    []byte
+	digest  string // of text
 }
 
 // DidOpen takes a buffer over from the client.
@@ -83,12 +86,14 @@ func (s *server) splice(text []byte, c *protocol.TextDocumentContentChangePartia
 
 // set makes a document the current one and hands its text to the workspace.
 func (s *server) set(d *document) {
+	d.digest = history.Digest(d.text)
 	s.mu.Lock()
 	s.docs[d.path] = d
 	s.folderOf(d.path).ws.Apply(d.update())
 	s.mu.Unlock()
 	s.turn(s.results.content(d.path, nonNil(d.text)))
 	s.due()
+	s.following.due()
 }
 
 func (d *document) update() workspace.Update {
@@ -101,24 +106,42 @@ func (d *document) saved() bool {
 	return err == nil && bytes.Equal(disk, d.text)
 }
 
-// diskChanged takes in that files on disk may be others. Whoever watches them
-// calls it: the client by didSave and didChangeWatchedFiles.
+// diskChanged takes in that files on disk may be others: the client says so by
+// didSave and didChangeWatchedFiles.
 func (s *server) diskChanged() {
 	s.mu.Lock()
-	for _, f := range s.folders {
-		f.ws.Apply(workspace.Update{Disk: true})
+	folders := slices.Clone(s.folders)
+	s.mu.Unlock()
+	for _, f := range folders {
+		s.diskChangedIn(f)
 	}
+	s.contents(s.results.paths())
+	s.listAgain()
+	s.following.due()
+}
+
+func (s *server) diskChangedIn(f *folder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !f.closed {
+		f.ws.Apply(workspace.Update{Disk: true})
+		f.moved.Store(true)
+	}
+}
+
+// contents looks what files with results hold now.
+func (s *server) contents(paths []string) {
+	s.mu.Lock()
 	open := map[string]bool{}
 	for p := range s.docs {
 		open[p] = true
 	}
 	s.mu.Unlock()
-	for _, p := range s.results.paths() {
+	for _, p := range paths {
 		if !open[p] {
 			s.turn(s.results.content(p, nil))
 		}
 	}
-	s.listAgain()
 }
 
 // nonNil keeps an empty buffer apart from no buffer.
@@ -147,5 +170,6 @@ func (s *server) DidClose(_ context.Context, p *protocol.DidCloseTextDocumentPar
 	}
 	s.turn(s.results.content(path, nil))
 	s.due()
+	s.following.due()
 	return nil
 }

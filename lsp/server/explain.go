@@ -23,7 +23,11 @@ func (s *server) explain(ref testproto.Ref) *testproto.ExplainResult {
 	if !ok {
 		return nil
 	}
-	return s.reasons(f, k)
+	out := s.reasons(f, k)
+	if out != nil {
+		out.Reasons = append(out.Reasons, s.dueReasons(f, k)...)
+	}
+	return out
 }
 
 func (s *server) reasons(f *folder, k key) *testproto.ExplainResult {
@@ -65,7 +69,9 @@ func (s *server) reasons(f *folder, k key) *testproto.ExplainResult {
 	}
 	if last, stale := s.results.of(k.path, k.name); last != nil {
 		say("when it last ran it was %s, in %s", last.Outcome, duration(last.Seconds()))
-		if stale {
+		if why := s.results.because(k.path, k.name); why != "" {
+			say("since then %s", why)
+		} else if stale {
 			say("its file has been edited since")
 		}
 	} else if len(s.results.under(k)) == 0 {
@@ -80,6 +86,7 @@ func (s *server) explainAloud(ctx context.Context, f *folder, k key) (protocol.L
 	if r == nil {
 		return nil, jsonrpc2.Errorf(requestFailed, "%s%s is no test", filepath.Base(k.path), k.name)
 	}
+	r.Reasons = append(r.Reasons, s.dueReasons(f, k)...)
 	var lines []string
 	for _, x := range r.Reasons {
 		lines = append(lines, x.Text)

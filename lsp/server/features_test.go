@@ -214,7 +214,7 @@ func TestWorkspaceSymbols(t *testing.T) {
 
 func TestProblemsOfNames(t *testing.T) {
 	text := `import pytest
-from somewhere import *
+from math import *
 
 
 def test_a(unknown): pass

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"go.lsp.dev/protocol"
 	"go.lsp.dev/uri"
@@ -24,7 +25,12 @@ type folder struct {
 	engine   engine.Engine
 	settings settings
 	closed   bool
-	implicit bool // made for a file outside of all folders
+	gone     chan struct{} // closed when the folder is
+	watched  watched
+	ran      atomic.Bool            // something ran that the engine may have learnt from
+	moved    atomic.Bool            // files on disk may be others
+	due      atomic.Pointer[dueNow] // nil: nothing is known of earlier runs
+	implicit bool                   // made for a file outside of all folders
 }
 
 // addFolder opens a folder; one that is open stays. The caller holds s.mu.
@@ -35,7 +41,7 @@ func (s *server) addFolder(path string, u uri.URI) *folder {
 			return f
 		}
 	}
-	f := &folder{path: path, uri: uri.URI(strings.Clone(string(u)))}
+	f := &folder{path: path, uri: uri.URI(strings.Clone(string(u))), gone: make(chan struct{}), watched: watched{begun: make(chan struct{})}}
 	f.ws = workspace.New(f.base(s))
 	s.folders = append(s.folders, f)
 	return f
@@ -60,6 +66,7 @@ func (s *server) DidChangeWorkspaceFolders(_ context.Context, p *protocol.DidCha
 		s.folders = slices.DeleteFunc(s.folders, func(f *folder) bool {
 			if f.path == path {
 				f.closed = true
+				close(f.gone)
 				s.aside(func(ctx context.Context) {
 					s.runs.cancelFolder(f)
 					s.runs.wait(ctx)
@@ -78,8 +85,10 @@ func (s *server) DidChangeWorkspaceFolders(_ context.Context, p *protocol.DidCha
 		s.folderOf(d.path).ws.Apply(d.update())
 	}
 	s.mu.Unlock()
+	s.watch()
 	s.askSettings()
 	s.listAgain()
+	s.following.due()
 	return nil
 }
 

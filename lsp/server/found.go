@@ -14,12 +14,10 @@ import (
 // found is what the client knows of the tests, and who waits for it to know
 // more.
 type found struct {
+	pending // what makes the client's knowledge old
+
 	mu         sync.Mutex
 	generation int64
-	wanted     int64 // counts what makes the client's knowledge old
-	done       int64 // wanted, when it was last brought up to date
-	changed    chan struct{}
-	dirty      chan struct{} // one slot
 
 	listed bool                                 // the client asked for all files
 	again  bool                                 // and they may be others now
@@ -28,7 +26,7 @@ type found struct {
 }
 
 func newFound() found {
-	return found{changed: make(chan struct{}), dirty: make(chan struct{}, 1)}
+	return found{pending: newPending()}
 }
 
 func (f *found) next() int64 {
@@ -54,18 +52,8 @@ func byRef(tests []testproto.TestItem) map[testproto.Ref]testproto.TestItem {
 	return out
 }
 
-// due says that what the client has is old. It never blocks: one pending
-// request stands for all.
-func (s *server) due() {
-	f := &s.found
-	f.mu.Lock()
-	f.wanted++
-	f.mu.Unlock()
-	select {
-	case f.dirty <- struct{}{}:
-	default:
-	}
-}
+// due says that what the client has is old.
+func (s *server) due() { s.found.due() }
 
 // listAgain says that there may be other files with tests.
 func (s *server) listAgain() {
@@ -91,34 +79,21 @@ func (s *server) synchronize(ctx context.Context, p *testproto.SynchronizeParams
 	if p.Runs || all {
 		s.runs.wait(ctx)
 	}
-	f := &s.found
-	f.mu.Lock()
-	want := f.wanted
-	for (p.Discovery || all) && f.done < want && ctx.Err() == nil && s.base.Err() == nil {
-		changed := f.changed
-		f.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		case <-s.base.Done():
-		}
-		f.mu.Lock()
+	if p.Graph || all {
+		s.passAll(ctx)
+		s.following.wait(ctx, s.base)
 	}
-	f.mu.Unlock()
+	if p.Discovery || all {
+		s.found.wait(ctx, s.base)
+	}
 	return ctx.Err()
 }
 
 // publish brings the client up to date whenever that is due, until ctx ends.
 func (s *server) publish(ctx context.Context) {
 	p := &publisher{s: s, diagnostics: map[string]sent{}, tests: map[string][]byte{}}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.found.dirty:
-		}
+	s.found.loop(ctx, func() {
 		s.found.mu.Lock()
-		wanted := s.found.wanted
 		ts := s.found.turned
 		s.found.turned = nil
 		again := s.found.again && s.found.listed
@@ -131,12 +106,7 @@ func (s *server) publish(ctx context.Context) {
 		if again {
 			p.files()
 		}
-		s.found.mu.Lock()
-		s.found.done = wanted
-		close(s.found.changed)
-		s.found.changed = make(chan struct{})
-		s.found.mu.Unlock()
-	}
+	})
 }
 
 // publisher remembers what the client has: what was sent last is not sent
@@ -154,13 +124,19 @@ func (p *publisher) stale(ts []turned) {
 	}
 	var changes []testproto.Change
 	for _, t := range ts {
-		c := testproto.Change{Ref: t.folder.refOf(t.folder.rootOf(), key{t.path, t.name}), State: testproto.Stale}
-		if !t.stale {
-			c = p.s.change(t.folder, t.path, t.name, t.Result)
+		k, stale := p.s.results.of(t.path, t.name)
+		if k != t.known {
+			continue // it ran again meanwhile
+		}
+		c := p.s.change(t.folder, t.path, t.name, t.Result)
+		if c.Cached = k.restored; stale {
+			c = testproto.Change{Ref: c.Ref, State: testproto.Stale}
 		}
 		changes = append(changes, c)
 	}
-	p.s.tell(testproto.MethodTestStates, testproto.StatesParams{Changes: changes})
+	if len(changes) > 0 {
+		p.s.tell(testproto.MethodTestStates, testproto.StatesParams{Changes: changes})
+	}
 }
 
 // documents sends problems and tests of the open documents.

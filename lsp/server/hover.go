@@ -84,14 +84,17 @@ func (s *server) hoverTest(v *workspace.View, row uint32) string {
 			fmt.Fprintf(&b, "\n- and %d more", len(last)-i)
 			break
 		}
-		_, stale := s.results.of(v.Path, strings.TrimPrefix(t.ID, pytest.ParseID(t.ID).Path))
+		name := strings.TrimPrefix(t.ID, pytest.ParseID(t.ID).Path)
+		_, stale := s.results.of(v.Path, name)
 		at := ""
-		if stale {
+		if why := s.results.because(v.Path, name); why != "" {
+			at = "; since then " + why
+		} else if stale {
 			at = ", before the last edit"
 		}
 		id := pytest.ParseID(t.ID)
 		fmt.Fprintf(&b, "\n- %s%s: %s, %s%s", id.Names[len(id.Names)-1], id.Case, t.Outcome, duration(t.Seconds()), at)
-		if t.Outcome.Bad() {
+		if t.Outcome.Bad() && t.Message != "" {
 			first, _, _ := strings.Cut(t.Message, "\n")
 			fmt.Fprintf(&b, "\n  `%s`", strings.ReplaceAll(first, "`", "'"))
 		}

@@ -46,9 +46,25 @@ func (s *server) lenses(v *workspace.View, l *lines, doc *document) []protocol.C
 			Title: s.results.title(doc.path, name) + title, Command: commandRun, Arguments: runArguments(doc.uri, name),
 		}})
 	}
-	add(s.span(l, 0, 0, 0), total(v.Items), "")
+	s.mu.Lock()
+	due := s.folderOf(doc.path).due.Load()
+	s.mu.Unlock()
+	affected := func(r protocol.Range, name string) {
+		if due.any(doc.path, name) {
+			out = append(out, protocol.CodeLens{Range: r, Command: protocol.Command{
+				Title: "Run affected", Command: commandRunAffected, Arguments: runArguments(doc.uri, name),
+			}})
+		}
+	}
+	top := s.span(l, 0, 0, 0)
+	add(top, total(v.Items), "")
+	affected(top, "")
 	for _, sp := range spots(v) {
-		add(s.span(l, sp.row, sp.col, sp.n), sp.title(), sp.name)
+		r := s.span(l, sp.row, sp.col, sp.n)
+		add(r, sp.title(), sp.name)
+		if sp.class {
+			affected(r, sp.name)
+		}
 	}
 	return out
 }

@@ -75,7 +75,7 @@ func (s *server) Initialize(_ context.Context, p *protocol.InitializeParams) (*p
 		ServerInfo:   protocol.ServerInfo{Name: "dx-py-ls", Version: protocol.NewOptional(s.opts.Version)},
 	}
 	if s.can.tests {
-		b, err := json.Marshal(map[string]any{"dxPyTests": testproto.ServerCapability{Version: testproto.Version}})
+		b, err := json.Marshal(map[string]any{"dxPyTests": testproto.ServerCapability{Version: testproto.Version, Continuous: true}})
 		if err != nil {
 			return nil, err
 		}
@@ -109,8 +109,10 @@ func capabilities(encoding protocol.PositionEncodingKind) protocol.ServerCapabil
 // Neovim on Linux offers no registration of watched files.
 func (s *server) Initialized(context.Context, *protocol.InitializedParams) error {
 	s.askSettings()
+	s.watch()
 	s.busy()
 	s.due()
+	s.following.due()
 	return nil
 }
 

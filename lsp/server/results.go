@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/history"
+	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 )
 
@@ -23,25 +25,34 @@ type results struct {
 }
 
 type fileResults struct {
-	tests  map[string]*known // by what stands behind the file in the id
-	cases  map[string]learnt // by the function's name
-	broken *broken           // why the file could not be collected
-	now    file.Digest       // of the buffer; of the file on disk when it is not open
-	id     file.Identity     // of the file on disk that now was taken from; zero for a buffer
+	tests   map[string]*known       // by what stands behind the file in the id
+	cases   map[string]learnt       // by the function's name
+	broken  *broken                 // why the file could not be collected
+	now     string                  // digest of the buffer; of the file on disk when it is not open
+	reached map[string]*plan.Reason // what a test depends on is not as it was when it ran
+	id      file.Identity           // of the file on disk that now was taken from; zero for a buffer
 }
 
 // known is the last result of one test.
 type known struct {
 	*pytest.Result
-	folder *folder
-	ran    *source
+	folder   *folder
+	ran      *source
+	restored bool // from an earlier server's run: no texts are known
+}
+
+// state is a project before a run.
+type state struct {
+	files history.State
+	root  string // the rootdir
 }
 
 // source is the file that ran.
 type source struct {
 	settled bool // the digest is known
 	sure    bool // and is that of the bytes that ran
-	digest  file.Digest
+	digest  string
+	in      *state // nil when that is not known
 	text    []byte // kept where a test failed: its lines are looked up in the buffer
 }
 
@@ -65,7 +76,7 @@ func (r *results) file(path string) *fileResults {
 	}
 	f := r.files[path]
 	if f == nil {
-		f = &fileResults{tests: map[string]*known{}, cases: map[string]learnt{}}
+		f = &fileResults{tests: map[string]*known{}, cases: map[string]learnt{}, reached: map[string]*plan.Reason{}}
 		r.files[path] = f
 	}
 	return f
@@ -102,6 +113,7 @@ func (r *results) collected(keys []key) {
 			for name := range f.tests {
 				if k.covers(path, name) {
 					delete(f.tests, name)
+					delete(f.reached, name)
 				}
 			}
 		}
@@ -121,7 +133,9 @@ func (r *results) end(keys []key) {
 func (r *results) add(f *folder, path, name string, t *pytest.Result, ran *source) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.file(path).tests[name] = &known{t, f, ran}
+	in := r.file(path)
+	in.tests[name] = &known{Result: t, folder: f, ran: ran}
+	delete(in.reached, name)
 }
 
 // of returns the last result of one test, and whether it is stale.
@@ -132,7 +146,22 @@ func (r *results) of(path, name string) (k *known, stale bool) {
 	if f == nil || f.tests[name] == nil {
 		return nil, false
 	}
-	return f.tests[name], f.stale(f.tests[name].ran)
+	return f.tests[name], f.outdated(name)
+}
+
+// because says what made a result stale; "" for the file itself.
+func (r *results) because(path, name string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := r.files[path]; f != nil && f.reached[name] != nil {
+		return f.reached[name].Text
+	}
+	return ""
+}
+
+// outdated reports whether the result of a test is stale.
+func (f *fileResults) outdated(name string) bool {
+	return f.reached[name] != nil || f.stale(f.tests[name].ran)
 }
 
 func (f *fileResults) stale(ran *source) bool {
@@ -143,11 +172,11 @@ func (f *fileResults) stale(ran *source) bool {
 func (r *results) settle(path string, ran *source, sure bool, text []byte, buffer []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	ran.settled, ran.sure, ran.digest = true, sure, file.DigestOf(text)
+	ran.settled, ran.sure, ran.digest = true, sure, history.Digest(text)
 	f := r.file(path)
 	f.now, f.id = ran.digest, file.Identity{}
 	if buffer != nil {
-		f.now = file.DigestOf(buffer)
+		f.now = history.Digest(buffer)
 	} else {
 		f.id, _ = file.Stat(path)
 	}
@@ -157,7 +186,6 @@ func (r *results) settle(path string, ran *source, sure bool, text []byte, buffe
 type turned struct {
 	*known
 	path, name string
-	stale      bool
 }
 
 // content says what a file holds now, and returns the tests whose staleness
@@ -170,7 +198,7 @@ func (r *results) content(path string, buffer []byte) []turned {
 		return nil
 	}
 	if buffer != nil {
-		return f.becomes(path, file.DigestOf(buffer), file.Identity{})
+		return f.becomes(path, history.Digest(buffer), file.Identity{})
 	}
 	id, there := file.Stat(path)
 	if there && id == f.id && !id.Racy(time.Now().UnixNano()) {
@@ -180,10 +208,10 @@ func (r *results) content(path string, buffer []byte) []turned {
 	if err != nil {
 		text = nil // another digest than any file that ran
 	}
-	return f.becomes(path, file.DigestOf(text), id)
+	return f.becomes(path, history.Digest(text), id)
 }
 
-func (f *fileResults) becomes(path string, now file.Digest, id file.Identity) []turned {
+func (f *fileResults) becomes(path string, now string, id file.Identity) []turned {
 	before := f.now
 	f.now, f.id = now, id
 	if before == now {
@@ -191,11 +219,11 @@ func (f *fileResults) becomes(path string, now file.Digest, id file.Identity) []
 	}
 	var out []turned
 	for name, k := range f.tests {
-		if k.ran == nil || !k.ran.settled || !k.ran.sure {
+		if k.ran == nil || !k.ran.settled || !k.ran.sure || f.reached[name] != nil {
 			continue
 		}
 		if was, is := k.ran.digest != before, k.ran.digest != now; was != is {
-			out = append(out, turned{k, path, name, is})
+			out = append(out, turned{k, path, name})
 		}
 	}
 	slices.SortFunc(out, func(a, b turned) int { return a.Index - b.Index })
@@ -266,7 +294,7 @@ func (r *results) title(path, name string) string {
 			worst = max(worst, t.Outcome)
 			seconds += t.Seconds()
 			n++
-			if f.stale(t.ran) {
+			if f.outdated(have) {
 				stale = " before the edit"
 			}
 		}
@@ -316,7 +344,7 @@ func (r *results) setBroken(path string, b *broken) {
 	f := r.file(path)
 	clear(f.tests)
 	f.broken = b
-	if f.id == (file.Identity{}) && f.now == (file.Digest{}) {
+	if f.id == (file.Identity{}) && f.now == "" {
 		f.now = b.ran.digest
 	}
 }
@@ -329,7 +357,7 @@ func (r *results) keepTexts(paths []string) {
 		if err != nil {
 			continue
 		}
-		d := file.DigestOf(text)
+		d := history.Digest(text)
 		r.mu.Lock()
 		for _, k := range r.file(p).tests {
 			if k.ran != nil && k.ran.digest == d {

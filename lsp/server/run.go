@@ -17,6 +17,8 @@ import (
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/history"
+	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/run"
 	"github.com/dx-py/dx-py-ls/lsp/testproto"
 )
@@ -47,6 +49,9 @@ type testRun struct {
 
 	status int
 	totals map[string]int
+
+	again *again // of a continuous run, else nil
+	idle  bool   // it waits for edits; under runs.mu
 }
 
 // part is what a run does in one folder: in a process of its configuration
@@ -58,6 +63,8 @@ type part struct {
 	except []string // ids of cases that are known at run time only
 	args   []string
 	env    map[string]*string
+	due    *engine.Due // nil: all runs
+	only   []key       // what is due of it
 }
 
 // open registers a run; its id must be unused. "" takes a new one.
@@ -91,11 +98,12 @@ func (s *server) closeRun(r *testRun) {
 	s.runs.changed = make(chan struct{})
 }
 
-// wait returns when no run is under way, or ctx ends.
+// wait returns when no run is under way, or ctx ends. A continuous run that
+// waits for edits is not.
 func (r *runs) wait(ctx context.Context) {
 	for {
 		r.mu.Lock()
-		n, changed := len(r.live), r.changed
+		n, changed := r.count(), r.changed
 		r.mu.Unlock()
 		if n == 0 {
 			return
@@ -106,6 +114,16 @@ func (r *runs) wait(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// count is how many runs are under way. The caller holds r.mu.
+func (r *runs) count() (n int) {
+	for _, x := range r.live {
+		if !x.idle {
+			n++
+		}
+	}
+	return n
 }
 
 // cancel cancels the run of an id, all for "".
@@ -149,39 +167,55 @@ func (s *server) prepare(r *testRun, parts []*part) error {
 // execute runs a prepared run to its end and announces it. The error is why
 // nothing, or not all, could be run; a cancel is none.
 func (s *server) execute(r *testRun) (err error) {
-	for _, p := range r.parts {
-		s.results.begin(p.running())
-	}
-	s.redraw(r.ctx)
-	s.busy()
 	defer func() {
 		if x := recover(); x != nil {
 			s.log.Error("panic in a run", "panic", x)
 			err = fmt.Errorf("internal error in the run: %v", x)
 		}
-		for _, p := range r.parts {
-			s.results.end(p.running())
-		}
 		r.finish(err)
 		s.closeRun(r)
-		s.busy()
-		s.due()
-		s.redraw(s.base)
+		s.ranParts()
 	}()
-	for _, p := range r.parts {
-		if r.ctx.Err() != nil {
+	if r.again != nil {
+		return s.continuously(r)
+	}
+	return s.runAll(r.ctx, r, r.parts)
+}
+
+// runAll runs parts one behind another. The error is that of the first that
+// could not be run.
+func (s *server) runAll(ctx context.Context, r *testRun, parts []*part) (err error) {
+	for _, p := range parts {
+		s.results.begin(p.running())
+		defer s.results.end(p.running())
+	}
+	s.redraw(ctx)
+	s.busy()
+	for _, p := range parts {
+		if ctx.Err() != nil {
 			break
 		}
-		if e := s.runPart(r, p); e != nil && r.ctx.Err() == nil && err == nil {
+		if e := s.runPart(ctx, r, p); e != nil && ctx.Err() == nil && err == nil {
 			err = e
 		}
 	}
 	return err
 }
 
+// ranParts shows what a run has changed.
+func (s *server) ranParts() {
+	s.busy()
+	s.due()
+	s.following.due()
+	s.redraw(s.base)
+}
+
 // running are the keys that lenses show as under way.
 func (p *part) running() []key {
-	if p.whole {
+	switch {
+	case p.due != nil:
+		return p.only
+	case p.whole:
 		return []key{{p.folder.path, ""}}
 	}
 	return p.keys
@@ -220,20 +254,49 @@ func (r *testRun) summary(outcome string) string {
 }
 
 // runPart runs what is to be run in one folder, as it is on disk.
-func (s *server) runPart(r *testRun, p *part) error {
+func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 	cfg, env, err := p.folder.ws.Disk().Configure()
 	if err != nil {
 		return err
 	}
-	s.warnUnsaved(r.ctx, p)
-	args := slices.Clone(p.folder.settings.Args)
-	args = append(args, p.args...)
+	s.warnUnsaved(ctx, p)
+	vars := p.environment(s)
+	q := p.request(s, cfg, env)
 	for _, id := range p.except {
-		args = append(args, "--deselect="+id)
+		q.Args = append(q.Args, "--deselect="+id)
 	}
 	for _, k := range p.keys {
-		args = append(args, k.path+k.name)
+		q.Args = append(q.Args, k.path+k.name)
 	}
+	own := configFor(cfg, q.Args, vars)
+	q.Root, q.Config = own.Root, own
+	if p.due != nil {
+		p.due.Narrow(&q, vars)
+	}
+	sink := &collector{server: s, run: r, part: p, root: own.Root, home: cfg.Root, began: time.Now()}
+	sink.before = sink.digests()
+	q.Texts, q.Refused = true, sink.refused
+	q.Before = func(files history.State) { sink.state = &state{files, own.Root} }
+	status, err := p.folder.engine.Run(ctx, q, sink)
+	p.folder.ran.Store(true)
+	sink.settled.Wait()
+	if status > r.status {
+		r.status = status
+	}
+	return err
+}
+
+// request is a run of all that a part's folder has, with the part's arguments
+// and variables.
+func (p *part) request(s *server, cfg *config.Config, env *pyenv.Env) engine.Request {
+	return engine.Request{
+		Env: env, Dir: cfg.Dir, Root: cfg.Root, Config: cfg, Vars: variables(p.environment(s)), Args: slices.Concat(p.folder.settings.Args, p.args),
+		State: s.opts.StateDir,
+	}
+}
+
+// environment is that of the part's processes.
+func (p *part) environment(s *server) map[string]string {
 	vars := maps.Clone(p.folder.environment(s))
 	for name, value := range p.env {
 		if value == nil {
@@ -242,29 +305,20 @@ func (s *server) runPart(r *testRun, p *part) error {
 			vars[name] = *value
 		}
 	}
-	sink := &collector{server: s, run: r, part: p, root: rootFor(cfg, args, vars), home: cfg.Root, began: time.Now()}
-	sink.before = sink.digests()
-	status, err := p.folder.engine.Run(r.ctx, engine.Request{
-		Env: env, Dir: cfg.Dir, Root: sink.root, Vars: variables(vars), Args: args, State: s.opts.StateDir, Texts: true, Refused: sink.refused,
-	}, sink)
-	sink.settled.Wait()
-	if status > r.status {
-		r.status = status
-	}
-	return err
+	return vars
 }
 
-// rootFor is the rootdir that pytest determines for a command line: arguments
-// below another configuration file have another one than the folder.
-func rootFor(cfg *config.Config, args []string, vars map[string]string) string {
+// configFor is the configuration that pytest has for a command line: arguments
+// below another configuration file have another rootdir than the folder.
+func configFor(cfg *config.Config, args []string, vars map[string]string) *config.Config {
 	own, err := config.Load(config.Input{
 		Dir: cfg.Dir, Args: args, AddOpts: vars["PYTEST_ADDOPTS"], Plugins: vars["PYTEST_PLUGINS"],
 		NoAutoload: vars["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] != "",
 	}, cfg.Version)
 	if err != nil {
-		return cfg.Root
+		return cfg
 	}
-	return own.Root
+	return own
 }
 
 // warnUnsaved says that the file on disk is run, not the buffer.

@@ -41,7 +41,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	defer cancel()
 	s := &server{
 		opts: o, docs: map[string]*document{}, exited: make(chan struct{}), log: o.Log,
-		runs: newRuns(), found: newFound(),
+		runs: newRuns(), found: newFound(), following: newPending(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -52,11 +52,8 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	s.client = protocol.ClientDispatcher(s.conn)
 	s.base = ctx
 	var workers sync.WaitGroup
-	workers.Add(1)
-	go func() {
-		defer workers.Done()
-		s.publish(ctx)
-	}()
+	workers.Go(func() { s.publish(ctx) })
+	workers.Go(func() { s.follow(ctx) })
 	s.conn.Go(ctx, s.ordered(protocol.ServerHandler(s, jsonrpc2.MethodNotFoundHandler)))
 	var err error
 	select {
@@ -137,10 +134,11 @@ type server struct {
 	trusted     bool                 // the user allows this workspace's code to run
 	outputs     string               // folder of the texts that were shown, "" for none yet
 
-	results results
-	runs    runs
-	found   found
-	working working
+	results   results
+	runs      runs
+	found     found
+	following pending // what results and tests depend on may be others
+	working   working
 }
 
 // inOrder are the requests that change state: they run in wire order, and call

@@ -35,7 +35,7 @@ func (s *server) busy() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		s.runs.mu.Lock()
-		now := testproto.ServerStatus{Health: "ok", Quiescent: len(s.runs.live) == 0 && w.index == 0}
+		now := testproto.ServerStatus{Health: "ok", Quiescent: s.runs.count() == 0 && w.index == 0}
 		s.runs.mu.Unlock()
 		for _, f := range folders {
 			_, env, err := f.ws.Disk().Configure()

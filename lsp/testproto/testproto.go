@@ -25,6 +25,7 @@ const (
 	MethodDiscoveredTests = "dx-py/discoveredTests"     // DiscoverResult
 	MethodTestStates      = "dx-py/testStates"          // StatesParams
 	MethodRunOutput       = "dx-py/runOutput"           // OutputParams
+	MethodRunRestarted    = "dx-py/runRestarted"        // RestartedParams
 	MethodRunEnded        = "dx-py/runEnded"            // EndedParams
 	MethodServerStatus    = "experimental/serverStatus" // ServerStatus
 )
@@ -218,6 +219,14 @@ type OutputParams struct {
 	Location *Location `json:"location,omitempty"`
 	Stream   string    `json:"stream"`
 	Text     string    `json:"text"`
+}
+
+// RestartedParams say that tests of a continuous run run again, and which files
+// have changed; none where there were too many to name.
+type RestartedParams struct {
+	RunID    string   `json:"runId"`
+	Enqueued []Ref    `json:"enqueued"`
+	Cause    []string `json:"cause"`
 }
 
 // EndedParams end a run: nothing of the run follows.

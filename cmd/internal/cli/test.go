@@ -197,7 +197,7 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) error {
 		if err != nil {
 			return err
 		}
-		if unchanged = len(d.items) - d.count(); len(d.files) == 0 && !d.others {
+		if unchanged = len(d.Items) - d.Count(); len(d.Files) == 0 && !d.Others {
 			return p.nothingDue(f, unchanged)
 		}
 	}

@@ -94,9 +94,10 @@ func (p *program) watch(f testFlags) error {
 	if unittest {
 		w.last.patterns = []string{"test*.py"}
 	}
-	what := watchedOf(cfg, r.Env, r.Dir, r.State)
+	what := engine.Watched(cfg, r.Env, r.Dir, r.State)
+	what.Changed = w.inbox.Put
 	w.place = shortened(w.last.root, p.env["HOME"])
-	w.watcher, err = watch.New(watch.Options{Roots: what.roots, StateDir: r.State, Ignore: what.ignore, Changed: w.inbox.Put})
+	w.watcher, err = watch.New(what)
 	if err != nil {
 		return err
 	}

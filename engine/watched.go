@@ -1,4 +1,4 @@
-package cli
+package engine
 
 import (
 	"path/filepath"
@@ -9,10 +9,10 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
+	"github.com/dx-py/dx-py-ls/engine/watch"
 )
 
-// watched is what --watch looks at: the project, and what is imported from
-// elsewhere but not installed.
+// watched is what there is to watch of a project.
 type watched struct {
 	roots    []string
 	cfg      *config.Config  // nil: there is none that can be read
@@ -20,8 +20,10 @@ type watched struct {
 	state    string          // our own folder, which may be in the project
 }
 
-// watchedOf decides by the configuration; dir is the working directory.
-func watchedOf(cfg *config.Config, env *pyenv.Env, dir, state string) *watched {
+// Watched says what to watch: the project, and what is imported from elsewhere
+// but not installed. It decides by the configuration, which is nil when there is
+// none that can be read; dir is the working directory. Changed is the caller's.
+func Watched(cfg *config.Config, env *pyenv.Env, dir, state string) watch.Options {
 	w := &watched{roots: []string{dir}, cfg: cfg, explicit: map[string]bool{}, state: state}
 	add := func(p string) {
 		if file.IsDir(p) {
@@ -58,7 +60,7 @@ func watchedOf(cfg *config.Config, env *pyenv.Env, dir, state string) *watched {
 			add(p)
 		}
 	}
-	return w
+	return watch.Options{Roots: w.roots, StateDir: state, Ignore: w.ignore}
 }
 
 // installed reports whether a folder is Python's own or of installed
