@@ -48,6 +48,7 @@ type Config struct {
 	LongStr                                     string // short, legacy, sha256, disallow
 	EmptySet                                    string // skip, xfail, fail_at_collect
 	DoctestEncoding                             string
+	AnyioAuto                                   bool // anyio_mode of anyio's plugin: it runs all coroutines
 	// FromTestPaths says that Args are the testpaths' or the working directory.
 	FromTestPaths bool
 	// Files are the configuration files that were looked at.
@@ -128,6 +129,7 @@ func (c *Config) read(ini *reader) error {
 		c.LongStr = "legacy"
 	}
 	c.EmptySet = ini.text("empty_parameter_set_mark", "skip")
+	c.AnyioAuto = ini.text("anyio_mode", "strict") == "auto"
 	c.DoctestEncoding = ini.text("doctest_encoding", "utf-8")
 	if c.Version.AtLeast(7, 0) {
 		base := c.Dir

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/dx-py/dx-py-ls/engine/pyeval"
+	"github.com/dx-py/dx-py-ls/engine/pysrc"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 )
 
@@ -19,6 +20,9 @@ func (c *collector) parametrize(name string, f *function, t testFunction, reason
 		}
 	}
 	usefixtures := c.used(t.marks)
+	if w.anyio && c.anyio(f, t.marks) {
+		usefixtures = append(usefixtures, "anyio_backend")
+	}
 	for _, level := range c.marks {
 		for _, m := range level {
 			if m.name == "parametrize" {
@@ -116,6 +120,18 @@ func (c *collector) used(own []mark) []string {
 		take(level)
 	}
 	return append(out, c.w.cfg.UseFixtures...)
+}
+
+// anyio reports whether anyio's plugin runs a function: a coroutine that it marks,
+// or any. It adds the fixture in pytest_pycollect_makeitem (anyio 4,
+// pytest_plugin.py).
+func (c *collector) anyio(f *function, own []mark) bool {
+	if f.s.mod.src.Stmts[f.stmt].Flags&pysrc.Async == 0 {
+		return false
+	}
+	is := func(m mark) bool { return m.name == "anyio" }
+	return c.w.cfg.AnyioAuto || slices.ContainsFunc(own, is) ||
+		slices.ContainsFunc(c.marks, func(level []mark) bool { return slices.ContainsFunc(level, is) })
 }
 
 // calls returns the parametrizations of a function in the order in which

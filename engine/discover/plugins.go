@@ -60,6 +60,7 @@ func (w *world) plugin(dotted, dist string) {
 	}
 	m.build()
 	w.plugins = append(w.plugins, m.fixturesOf())
+	w.anyio = w.anyio || dotted == "anyio.pytest_plugin"
 	if !quietPlugins[dist] {
 		w.hooks.add(m)
 		w.suite.Others = w.suite.Others || w.hooks.collector

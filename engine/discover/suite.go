@@ -148,6 +148,7 @@ type world struct {
 	hooks     hooks         // of plugins and the conftests that see every item
 	conftests map[string]*conftest
 	unread    bool // some plugin could not be read: any fixture may be its
+	anyio     bool // its plugin is loaded: it gives coroutines a fixture
 	exprs     *Exprs
 	bodies    map[string]*pysrc.Module // parsed bodies, by their text
 	calls     int                      // functions being followed
