@@ -56,12 +56,19 @@ func request(argv ...string) Request {
 // TestCalls has clients served at the same time: each waits for the other.
 func TestCalls(t *testing.T) {
 	meet := make(chan string)
+	failed := make(chan struct{}) // closed when one will never come
 	p, _ := serving(t, time.Hour, func(_ context.Context, c *Call) (int, string, error) {
 		c.Begin()
 		if c.Argv[0] == "a" {
-			meet <- c.Dir
+			select {
+			case meet <- c.Dir:
+			case <-failed:
+			}
 		} else {
-			<-meet
+			select {
+			case <-meet:
+			case <-failed:
+			}
 		}
 		if c.Got < c.Asked || c.Vars[0] != "A=1" {
 			return 1, fmt.Sprint(c.Request), nil
@@ -72,6 +79,9 @@ func TestCalls(t *testing.T) {
 	for _, name := range []string{"a", "b"} {
 		go func() {
 			status, text, err := Attach(p, request(name, "x y"), make(chan os.Signal, 2))
+			if err != nil {
+				close(failed)
+			}
 			notes <- fmt.Sprint(status, text, err)
 		}()
 	}

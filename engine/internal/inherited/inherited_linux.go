@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,9 +19,7 @@ var limits = [...]string{"cpu", "fsize", "data", "stack", "core", "rss", "nproc"
 // call it before anything else makes files.
 func Read() (string, error) {
 	var b strings.Builder
-	umask := unix.Umask(0)
-	unix.Umask(umask)
-	fmt.Fprintf(&b, "umask %04o\n", umask)
+	fmt.Fprintf(&b, "umask %04o\n", umask())
 	for i, name := range limits {
 		var l unix.Rlimit
 		if err := unix.Getrlimit(i, &l); err != nil {
@@ -52,6 +51,19 @@ func Read() (string, error) {
 	fmt.Fprintf(&b, "priority %d\nprocessors %x\nuser %d %d\ngroup %d %d %v\nmounts %s\n",
 		nice, cpus, unix.Getuid(), unix.Geteuid(), unix.Getgid(), unix.Getegid(), groups, mounts)
 	return b.String(), nil
+}
+
+// asking is held while the umask is asked for.
+var asking sync.Mutex
+
+// umask is asked for by setting another: two that ask at once would see each
+// other's.
+func umask() int {
+	asking.Lock()
+	defer asking.Unlock()
+	was := unix.Umask(0o077)
+	unix.Umask(was)
+	return was
 }
 
 // Differ names the first property in which two descriptions differ, "" for
