@@ -157,17 +157,18 @@ func (s *server) judge(f *folder, w *followed, snap *workspace.Snapshot, r *engi
 func (s *server) recall(f *folder, r *engine.Request, disk history.State) (ts []turned) {
 	last := history.Open(workspace.StateFolder(r.State, r.Root))
 	defer last.Close()
-	seen := map[string]bool{}
+	seen, functions := map[string]bool{}, map[string]bool{}
 	engine.Recall(r, func(k history.Known) bool {
+		newer := maps.Clone(functions)
 		st := &state{files: k.State, root: r.Root}
 		sources := map[string]*source{}
 		for _, ids := range []map[string]bool{k.Failed, k.Passed} {
 			for _, id := range slices.Sorted(maps.Keys(ids)) {
 				rel := pytest.ParseID(id).Path
-				if seen[id] || disk[rel] == "" {
-					continue // a newer result is known; the file is gone
+				if seen[id] || newer[pytest.Bare(id)] || disk[rel] == "" {
+					continue // a newer result is known, maybe without this case; the file is gone
 				}
-				seen[id] = true
+				seen[id], functions[pytest.Bare(id)] = true, true
 				path, name := split(r.Root, id)
 				if sources[path] == nil {
 					sources[path] = &source{settled: true, sure: true, digest: k.State[rel], in: st}

@@ -67,13 +67,20 @@ local function refresh()
   end
 end
 
--- lenses are what Neovim keeps: "line: title".
+-- lenses are what Neovim keeps: "line: title"; those for what is due stand apart.
+local affected = 0
 local function lenses()
   local out = {}
+  affected = 0
   local list = vim.lsp.codelens.enable and vim.lsp.codelens.get({ bufnr = 0 }) or vim.lsp.codelens.get(0)
   for _, l in ipairs(list) do
     local lens = l.lens or l
-    out[#out + 1] = (lens.range.start.line + 1) .. ": " .. ((lens.command or {}).title or "")
+    local title = (lens.command or {}).title or ""
+    if title == "Run affected" then
+      affected = affected + 1
+    else
+      out[#out + 1] = (lens.range.start.line + 1) .. ": " .. title
+    end
   end
   table.sort(out, function(a, b)
     return tonumber(a:match("^%d+")) < tonumber(b:match("^%d+"))
@@ -127,6 +134,10 @@ eventually("the failure stands at its line", diagnostics, { "12: test_total[pric
 eventually("the lens shows the failure", freshLenses, function(l)
   return l[2] == "11: ✗ 1 of 2 failed | Run 2"
 end)
+eventually("what is due has a lens", function()
+  freshLenses()
+  return affected
+end, 1)
 if mode == "plugin" then
   local signs = require("dx_py.signs")
   eventually("a sign beside it", function()
@@ -225,7 +236,7 @@ eventually("a new server attaches", function()
 end, true)
 refresh()
 eventually("its lenses", freshLenses, function(l)
-  return #l == 4 and l[3] == "15: Run"
+  return #l == 4 and l[4] == "19: Run" and l[1]:find("Run 4$") ~= nil
 end)
 
 -- nothing is left behind
