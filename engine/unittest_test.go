@@ -454,3 +454,28 @@ class T(unittest.TestCase):
 		}
 	}
 }
+
+// TestUnittestSameSecondEdit edits a test within a second without changing its
+// size, which Python's own check of compiled modules misses.
+func TestUnittestSameSecondEdit(t *testing.T) {
+	bare(t, func(t *testing.T, python string) {
+		const test = "import unittest\nclass T(unittest.TestCase):\n    def test_one(self):\n        self.assertEqual(1, %d)\n"
+		dir := files(t, map[string]string{"test_u.py": fmt.Sprintf(test, 1)})
+		r, _, _ := unittests(t, python, dir)
+		r.Stdout, r.Stderr = nil, nil
+		path := filepath.Join(dir, "test_u.py")
+		st, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []string{"passed", "failed", "passed"} {
+			writeFile(t, dir, "test_u.py", fmt.Sprintf(test, i%2+1))
+			if err := os.Chtimes(path, st.ModTime(), st.ModTime()); err != nil {
+				t.Fatal(err)
+			}
+			if res, _ := runTests(t, r); res.outcomes()["test_u.py::T::test_one"] != want {
+				t.Errorf("edit %d: %v, expected %s", i, res.outcomes(), want)
+			}
+		}
+	})
+}

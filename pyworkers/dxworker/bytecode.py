@@ -8,18 +8,17 @@ from .observer import STDLIB
 
 
 def stale(source, compiled):
-    """Whether a compiled module was written before the source was changed the last time."""
+    """Whether a compiled module may have been written before the source was changed the last time (clocks of files tick in ms)."""
     try:
-        return os.stat(source).st_ctime_ns > os.stat(compiled).st_mtime_ns
+        return os.stat(source).st_ctime_ns >= os.stat(compiled).st_mtime_ns
     except OSError:
         return False
 
 
 def install():
-    """For all that is loaded from here on, but what is installed."""
+    """For all that is imported from here on, but what is installed."""
     from importlib import _bootstrap_external as loader
-    from _pytest.assertion import rewrite
-    find, read = loader.cache_from_source, getattr(rewrite, "_read_pyc", None)
+    find = loader.cache_from_source
 
     def cache_from_source(path, *args, **kwargs):
         compiled = find(path, *args, **kwargs)
@@ -28,8 +27,16 @@ def install():
         return compiled
 
     loader.cache_from_source = cache_from_source
-    if read is not None:
-        def read_pyc(source, pyc, *args, **kwargs):
-            return None if stale(str(source), str(pyc)) else read(source, pyc, *args, **kwargs)
 
-        rewrite._read_pyc = read_pyc
+
+def install_rewritten():
+    """For what pytest rewrites from here on."""
+    from _pytest.assertion import rewrite
+    read = getattr(rewrite, "_read_pyc", None)
+    if read is None:
+        return
+
+    def read_pyc(source, pyc, *args, **kwargs):
+        return None if stale(str(source), str(pyc)) else read(source, pyc, *args, **kwargs)
+
+    rewrite._read_pyc = read_pyc

@@ -261,6 +261,7 @@ def main(control, alive, plain):
     if message.get("keep") or message.get("record"):
         recorder = Recorder()
     bytecode.install()
+    bytecode.install_rewritten()
     plugin = Plugin(stage, recorder, message.get("keep", False))
     plugin.install()
     try:

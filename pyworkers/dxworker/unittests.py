@@ -7,7 +7,7 @@ import time
 import traceback
 import unittest
 
-from . import wire
+from . import bytecode, wire
 from .recorder import threads
 from .reporter import dump
 from .ring import Ring, high
@@ -144,6 +144,7 @@ def main(stage, enter, finish):
     """Goes on behind L0."""
     message, fds = stage.stop("L0")
     enter(message, fds)
+    bytecode.install()
     options = message["unittest"]
     sys.argv[0] = os.path.basename(sys.executable) + " -m unittest"
     Runner.run_of = None
