@@ -88,6 +88,13 @@ func (r *Request) Check() error {
 // Engine keeps processes between runs. The zero Engine is ready; close it when
 // done.
 type Engine struct {
+	// Attentive has what edits outdate of the last run's processes made anew
+	// beside, before anybody asks for a run.
+	Attentive bool
+
+	attends sync.Mutex
+	leave   func() // ends the attention; nil when there is none
+
 	pool    pool.Pool
 	writing sync.WaitGroup // histories
 	writes  sync.Mutex     // held while results are written
@@ -96,6 +103,7 @@ type Engine struct {
 
 // Close ends all processes. No run may be under way.
 func (e *Engine) Close() {
+	e.ignore()
 	e.pool.Close()
 	e.writing.Wait()
 }
@@ -121,7 +129,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	if err != nil {
 		return 3, err
 	}
-	defer e.close(session)
+	defer e.close(r, session)
 	if r.Synced != nil {
 		r.Synced()
 	}
@@ -186,7 +194,7 @@ func (e *Engine) Inspect(ctx context.Context, r Request) (x pool.Inspection, err
 	if err != nil {
 		return x, err
 	}
-	defer e.close(session)
+	defer e.close(r, session)
 	e.learn(r, session)
 	return session.Inspect(), nil
 }
@@ -226,12 +234,13 @@ func (e *Engine) open(ctx context.Context, s pool.Settings) (*pool.Session, erro
 	return e.pool.Session(ctx, s)
 }
 
-func (e *Engine) close(s *pool.Session) {
+func (e *Engine) close(r Request, s *pool.Session) {
 	if e == nil {
 		s.Close()
 		return
 	}
 	e.pool.Release(s)
+	e.attend(r)
 }
 
 // PytestArgs are the arguments for pytest: with xdist, where it is installed, told not to

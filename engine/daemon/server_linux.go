@@ -153,7 +153,7 @@ func (s *server) engine(root string) *engine.Engine {
 	defer s.mu.Unlock()
 	e := s.engines[root]
 	if e == nil {
-		e = &engine.Engine{}
+		e = &engine.Engine{Attentive: true}
 		s.engines[root] = e
 	}
 	return e

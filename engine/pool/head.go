@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // heads are the standard output and error of a process that collects, which
@@ -65,18 +66,28 @@ func sameFile(a, b *os.File) bool {
 }
 
 // newHeads makes them for a run: what is printed on a terminal is shown there
-// meanwhile.
-func newHeads(stdout, stderr *os.File) (*heads, error) {
-	out, err := newHead("dx-head", stdout)
+// meanwhile. They begin with what a stem has printed, nil for none; again says
+// that it was for another run.
+func newHeads(s *Settings, stem *heads, again bool) (*heads, error) {
+	if stem == nil {
+		stem = &heads{}
+	}
+	stdout, stderr := s.Stdout, s.Stderr
+	out, err := newHead("dx-head", stdout, !s.beside, stem.out, again)
 	if err != nil {
 		return nil, err
 	}
 	h := &heads{out: out, err: out}
 	switch {
 	case !sameFile(stdout, stderr):
-		h.err, err = newHead("dx-head-err", stderr)
+		h.err, err = newHead("dx-head-err", stderr, !s.beside, stem.err, again)
 	case out.terminal == nil:
-		h.same, err = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", out.file.Fd()), os.O_WRONLY|os.O_APPEND, 0)
+		if h.same, err = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", out.file.Fd()), os.O_WRONLY|os.O_APPEND, 0); err == nil && stem.same != nil {
+			var at int64
+			if at, err = stem.same.Seek(0, io.SeekCurrent); err == nil {
+				_, err = h.same.Seek(at, io.SeekStart) // see fits
+			}
+		}
 	}
 	if err != nil {
 		out.close()
@@ -115,7 +126,7 @@ func (h *heads) tell(stdout, stderr *os.File, again bool) error {
 	return err
 }
 
-func newHead(name string, like *os.File) (*head, error) {
+func newHead(name string, like *os.File, show bool, stem *head, again bool) (*head, error) {
 	if size(like) == "" {
 		f, err := memory(name, 0)
 		if err != nil {
@@ -124,6 +135,9 @@ func newHead(name string, like *os.File) (*head, error) {
 		defer f.Close()
 		// Both files of one memory write at its end.
 		f, err = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), os.O_RDWR|os.O_APPEND, 0)
+		if err == nil && stem != nil {
+			_, err = io.Copy(f, io.NewSectionReader(stem.file, 0, 1<<40))
+		}
 		return &head{file: f}, err
 	}
 	h := &head{read: make(chan struct{})}
@@ -131,18 +145,28 @@ func newHead(name string, like *os.File) (*head, error) {
 	if h.terminal, h.file, err = terminal(like); err != nil {
 		return nil, err
 	}
-	go h.listen(like)
+	told := 0
+	if stem != nil {
+		h.text = slices.Clone(stem.text)
+		if !again {
+			told = len(h.text)
+		}
+	}
+	if !show {
+		like = nil
+	}
+	go h.listen(like, told)
 	return h, nil
 }
 
 // mark ends what is printed on a terminal: nobody else prints it.
 const mark = "\x00dx: end\x00"
 
-// listen shows and keeps what is printed on a terminal.
-func (h *head) listen(to *os.File) {
+// listen shows and keeps what is printed on a terminal. told is how much of the
+// text is shown.
+func (h *head) listen(to *os.File, told int) {
 	defer close(h.read)
 	var buf [4096]byte
-	told := 0
 	for {
 		n, err := h.terminal.Read(buf[:])
 		h.text = append(h.text, buf[:n]...)
@@ -160,7 +184,9 @@ func (h *head) listen(to *os.File) {
 				}
 			}
 		}
-		_, _ = to.Write(h.text[told:end]) // one that cannot be written is met again by the run
+		if to != nil {
+			_, _ = to.Write(h.text[told:end]) // one that cannot be written is met again by the run
+		}
 		if told = end; done {
 			return
 		}

@@ -37,6 +37,8 @@ type Settings struct {
 	Record         bool     // what is read while the tests are collected is told; always so in a session that is kept
 
 	Unittest *Unittest // for a session without pytest; nil for pytest's
+
+	beside bool // nobody waits for it: nothing is shown, the files are only like those of a run
 }
 
 // CompiledFolder is the folder in a state folder that holds what all projects
@@ -79,12 +81,12 @@ const (
 	sessionAge     = 10 * time.Minute
 )
 
-// How many sessions and interpreters a Pool keeps: a session for each command
-// line that is in use at a time, an interpreter for each environment. A session
-// of the 193 tests takes 35 MB, of which 25 are shared with its interpreter.
+// How many sessions and stems a Pool keeps: a session for each command line that
+// is in use at a time, an interpreter for each environment. A session of the 193
+// tests takes 35 MB, of which 25 are shared with its interpreter.
 const (
-	maxSessions     = 4
-	maxInterpreters = 4
+	maxSessions = 4
+	maxStems    = 4 // of each stage
 )
 
 // Pool keeps interpreters that have imported pytest, and sessions that were
@@ -94,26 +96,14 @@ const (
 // close it when done.
 type Pool struct {
 	mu      sync.Mutex
-	bases   []*base    // the last used is the last
+	stems   []*stem    // the last used is the last
 	kept    []*Session // that no run has; the last used is the last
 	running int        // runs that have a session, or will
+	last    *recipe    // of the last run's session; nil for none
+	making  *refresh   // nil for none
+	missed  bool       // a Refresh came during a run
 	idle    *time.Timer
 	beside  errands // what ends or settles while nobody waits
-}
-
-// base is an interpreter without a project. It ends when the pool has dropped
-// it and no session is a fork of it.
-type base struct {
-	key     string
-	vars    []string // the environment that it was started in
-	started time.Time
-	made    chan struct{} // closed when what follows is there
-	process *process
-	err     error
-
-	// of the pool's lock
-	users   int
-	dropped bool
 }
 
 // Session returns a collected session for the settings: a kept one where it
@@ -135,51 +125,36 @@ func (p *Pool) Session(ctx context.Context, s Settings) (*Session, error) {
 func (p *Pool) session(ctx context.Context, s Settings) (*Session, error) {
 	interpreter := s.interpreterKey()
 	key := interpreter + s.sessionKey()
+	p.mu.Lock()
+	making := p.making
+	p.mu.Unlock()
+	if making != nil && making.key == key {
+		select {
+		case <-making.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	if kept := p.usable(key, s); kept != nil {
+		kept.reuse(s)
+		return kept, nil
+	}
+	return p.collect(ctx, s, interpreter, key)
+}
+
+// usable returns a kept session of a key that is as a new one would be, nil for
+// none.
+func (p *Pool) usable(key string, to Settings) *Session {
 	for {
-		kept := p.take(key, s)
+		kept := p.take(key, to)
 		if kept == nil {
-			break
+			return nil
 		}
 		<-kept.settled
 		if kept.usable() == "" {
-			kept.reuse(s)
-			return kept, nil
+			return kept
 		}
 		p.discard(kept)
-	}
-	b, proc, err := p.forkBase(ctx, s, interpreter)
-	if err != nil {
-		return nil, err
-	}
-	proc.kin = b.process.kin.session(proc.stage.pid)
-	session := &Session{settings: s, process: proc, kin: proc.kin, key: key, base: b, keep: true, made: time.Now()}
-	if err := session.collect(ctx); err != nil {
-		err = session.fail(ctx, err)
-		p.leave(b)
-		return nil, err
-	}
-	return session, nil
-}
-
-// forkBase forks an interpreter for a session. One that was just killed, by
-// whomever, is noticed when it does not answer.
-func (p *Pool) forkBase(ctx context.Context, s Settings, key string) (*base, *process, error) {
-	for again := false; ; again = true {
-		b, err := p.base(ctx, s, key)
-		if err != nil {
-			return nil, nil, err
-		}
-		proc, err := b.process.fork(true)
-		if err == nil {
-			return b, proc, nil
-		}
-		p.mu.Lock()
-		p.drop(b)
-		p.mu.Unlock()
-		p.leave(b)
-		if again || !errors.Is(err, errGone) {
-			return nil, nil, err
-		}
 	}
 }
 
@@ -197,112 +172,31 @@ func (p *Pool) take(key string, to Settings) *Session {
 	return nil
 }
 
-// base returns an interpreter that waits for a project; leave it when done.
-func (p *Pool) base(ctx context.Context, s Settings, key string) (*base, error) {
-	for {
-		b, ours := p.baseFor(key, s.Env)
-		if ours {
-			s.Stdin, s.Stdout, s.Stderr = nil, nil, nil // a fork gets those of its run
-			b.process, b.err = start(ctx, s)
-			if b.err != nil && b.process != nil {
-				b.process.end()
-				b.process = nil
-			}
-			close(b.made)
-		}
-		<-b.made
-		err := b.err
-		if err == nil {
-			if b.process.alive() {
-				return b, nil
-			}
-			err = errGone
-		}
-		p.mu.Lock()
-		p.drop(b)
-		p.mu.Unlock()
-		p.leave(b)
-		if ours { // else it may be the other's context that has ended
-			return nil, err
-		}
-	}
-}
-
-// baseFor returns the interpreter of a key, in use; ours says that it is to be
-// started.
-func (p *Pool) baseFor(key string, vars []string) (b *base, ours bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, b := range p.bases {
-		if b.key != key {
-			continue
-		}
-		if time.Since(b.started) < interpreterAge {
-			b.users++
-			p.bases = append(slices.Delete(p.bases, i, i+1), b)
-			return b, false
-		}
-		p.drop(b)
-		break
-	}
-	b = &base{key: key, vars: vars, started: time.Now(), made: make(chan struct{}), users: 1}
-	p.bases = append(p.bases, b)
-	if len(p.bases) > maxInterpreters {
-		p.drop(p.bases[0])
-	}
-	return b, true
-}
-
-// drop forgets an interpreter, and the kept sessions that are its forks. The
-// pool is locked.
-func (p *Pool) drop(b *base) {
-	if b.dropped {
-		return
-	}
-	b.dropped = true
-	p.bases = slices.DeleteFunc(p.bases, func(x *base) bool { return x == b })
-	p.kept = slices.DeleteFunc(p.kept, func(s *Session) bool {
-		if s.base != b {
-			return false
-		}
-		p.discard(s)
-		return true
-	})
-	if b.users == 0 {
-		p.end(b)
-	}
-}
-
-// leave says that a user of an interpreter is no more.
-func (p *Pool) leave(b *base) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if b.users--; b.users == 0 && b.dropped {
-		p.end(b)
-	}
-}
-
-func (p *Pool) end(b *base) {
-	if b.process != nil {
-		p.beside.run(b.process.end)
-	}
-}
-
 // discard closes a session that is nobody's, beside.
 func (p *Pool) discard(s *Session) {
 	p.beside.run(func() {
 		<-s.settled
 		s.Close()
-		p.leave(s.base)
+		p.leave(s.stem)
 	})
 }
 
 // Release gives a session back. It is kept for a next run where that can be;
 // its workers' ends are waited for beside.
 func (p *Pool) Release(s *Session) {
+	p.mu.Lock()
+	p.again(s)
+	p.missed = p.missed || s.seen.racy != ""
+	p.mu.Unlock()
+	p.keep(s, len(s.workers))
+	p.ended()
+}
+
+// keep keeps a session where that can be, with so many spares.
+func (p *Pool) keep(s *Session, spares int) {
 	s.settled = make(chan struct{})
 	p.mu.Lock()
-	keep := s.single() == "" && !s.base.dropped
+	keep := s.single() == "" && !s.stem.dropped
 	if keep {
 		p.kept = append(p.kept, s)
 		if len(p.kept) > maxSessions {
@@ -315,13 +209,11 @@ func (p *Pool) Release(s *Session) {
 	p.mu.Unlock()
 	p.beside.run(func() {
 		defer close(s.settled)
-		n := len(s.workers)
 		s.endWorkers()
 		if keep {
-			s.prepareSpares(n)
+			s.prepareSpares(spares)
 		}
 	})
-	p.ended()
 }
 
 // ended says that a run is over. When the last one was long ago, all ends.
@@ -333,6 +225,10 @@ func (p *Pool) ended() {
 			p.idle.Stop()
 		}
 		p.idle = time.AfterFunc(sessionAge, p.clear)
+		if p.missed {
+			p.missed = false
+			p.beside.run(func() { p.Refresh(context.Background()) })
+		}
 	}
 }
 
@@ -343,8 +239,9 @@ func (p *Pool) clear() {
 	if p.idle != nil {
 		p.idle.Stop()
 	}
-	for len(p.bases) > 0 {
-		p.drop(p.bases[0])
+	p.forget()
+	for len(p.stems) > 0 {
+		p.drop(p.stems[0])
 	}
 }
 
@@ -392,31 +289,4 @@ func (p *Session) fail(ctx context.Context, err error) error {
 		return &DiedError{how(status)}
 	}
 	return err
-}
-
-// changed reports whether a file that was read while a stage was made is no
-// longer what it was.
-func changed(seen map[string]file.Identity) (string, bool) {
-	for path, id := range seen {
-		if now, ok := file.StatAny(path); now != id || ok != (id != file.Identity{}) {
-			return path, true
-		}
-	}
-	return "", false
-}
-
-// identities is what the files are now. Of one that changed while, or just
-// before, the stage was made nobody knows which state was read.
-func identities(paths []string, began time.Time) (seen map[string]file.Identity, racy string) {
-	seen = make(map[string]file.Identity, len(paths))
-	since := began.UnixNano() - file.RacyWindowNs
-	slices.Sort(paths)
-	for _, p := range slices.Compact(paths) {
-		id, _ := file.StatAny(p)
-		if max(id.CtimeNs, id.MtimeNs) >= since {
-			racy = p
-		}
-		seen[p] = id
-	}
-	return seen, racy
 }

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/ring"
 	"github.com/dx-py/dx-py-ls/engine/run"
@@ -26,15 +25,14 @@ type Session struct {
 	// of a session of a Pool
 	keep    bool
 	key     string
-	base    *base
+	stem    *stem
 	made    time.Time
-	settled chan struct{}            // closed when the workers of the last run have ended
-	head    *heads                   // what pytest printed while it collected
-	vars    []string                 // the environment of the run
-	seen    map[string]file.Identity // what was read meanwhile
-	racy    string                   // a file that changed meanwhile
-	used    bool                     // a run has had it before
-	robbed  bool                     // a process that it had started while it collected was ended
+	settled chan struct{} // closed when the workers of the last run have ended
+	head    *heads        // what pytest printed while it collected
+	vars    []string      // the environment of the run
+	seen    seen          // what was read meanwhile
+	used    bool          // a run has had it before
+	robbed  bool          // a process that it had started while it collected was ended
 	// forks that wait for the next run: 2 ms less for each, and with their pages
 	// touched 59 instead of 73 µs in a worker for a test of the 193
 	spares []*process
@@ -61,48 +59,6 @@ func (p *Session) restart(ctx context.Context) error {
 	}
 	p.kin = proc.kin.session(proc.stage.pid)
 	return p.collect(ctx)
-}
-
-// collect has a process that has imported pytest go on until all is collected.
-func (p *Session) collect(ctx context.Context) (err error) {
-	s := &p.settings
-	stop := context.AfterFunc(ctx, p.process.kill)
-	defer stop()
-	message := map[string]any{
-		"op": "go", "stops": []string{"L1"}, "argv": append([]string{s.Script}, s.Args...), "args": s.Args, "dir": s.Dir, "path0": s.Path0,
-		"record": s.Record,
-	}
-	if s.Unittest != nil {
-		message["unittest"] = s.Unittest
-	}
-	var files []*os.File
-	began := time.Now()
-	p.vars = s.Env
-	if p.keep {
-		message["keep"], message["environ"] = true, renewal(p.base.vars, s.Env)
-		if p.head, err = newHeads(s.Stdout, s.Stderr); err != nil {
-			return err
-		}
-		defer p.head.finish()
-		null, err := os.Open(os.DevNull)
-		if err != nil {
-			return err
-		}
-		defer null.Close()
-		out, errors := p.head.files()
-		files = []*os.File{null, out, errors}
-	}
-	if err := p.process.stage.send(message, files...); err != nil {
-		return err
-	}
-	if p.info, err = p.process.stage.receive(); err != nil {
-		return err
-	}
-	if p.keep {
-		p.seen, p.racy = identities(p.info.Files, began)
-		return p.head.tell(s.Stdout, s.Stderr, false)
-	}
-	return nil
 }
 
 // Printed is what pytest printed while it collected, of a session of a Pool.
@@ -135,7 +91,7 @@ func (p *Session) usable() string {
 	if why := p.single(); why != "" {
 		return why
 	}
-	if path, yes := changed(p.seen); yes {
+	if path, yes := p.seen.changed(); yes {
 		return path + " has changed"
 	}
 	return ""
@@ -154,8 +110,8 @@ func (p *Session) single() string {
 		return p.info.Shared
 	case p.robbed:
 		return "a process that it had started was ended"
-	case p.racy != "":
-		return p.racy + " changed while it was collected"
+	case p.seen.racy != "":
+		return p.seen.racy + " changed while it was collected"
 	case time.Since(p.made) > sessionAge:
 		return "it is old"
 	case !p.process.alive():

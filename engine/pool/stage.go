@@ -25,6 +25,7 @@ type stage struct {
 
 // reply is any message of a stage.
 type reply struct {
+	Stage   string   `json:"stage"` // that is reached
 	Items   []item   `json:"items"`
 	Mode    string   `json:"mode"`
 	Reason  string   `json:"reason"`

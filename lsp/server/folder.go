@@ -42,6 +42,7 @@ func (s *server) addFolder(path string, u uri.URI) *folder {
 		}
 	}
 	f := &folder{path: path, uri: uri.URI(strings.Clone(string(u))), gone: make(chan struct{}), watched: watched{begun: make(chan struct{})}}
+	f.engine.Attentive = true
 	f.ws = workspace.New(f.base(s))
 	s.folders = append(s.folders, f)
 	return f

@@ -72,7 +72,8 @@ class Capture:
 
 
 def own_capture_files(config, fds):
-    """Forked processes share the offset of pytest's capture files: gives this one the engine's files, which outlive it."""
+    """Forked processes share the offset of pytest's capture files: gives this one the engine's files, which outlive it, with
+    what was captured before."""
     cm = config.pluginmanager.get_plugin("capturemanager")
     capturing = cm and cm._global_capturing
     for cap, fd in zip((capturing and (capturing.out, capturing.err)) or (), fds):
@@ -80,6 +81,9 @@ def own_capture_files(config, fds):
             old = cap.tmpfile.fileno()
         except (AttributeError, OSError, ValueError):
             continue  # in memory
+        captured = os.fstat(old).st_size
+        if captured:
+            os.write(fd, os.pread(old, captured, 0))
         os.dup2(fd, old, inheritable=False)
         if cap._state == "started":
             os.dup2(old, cap.targetfd)

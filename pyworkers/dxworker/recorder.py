@@ -5,7 +5,7 @@ import sys
 from .observer import STDLIB, WRITING, Observer
 
 CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
-CARED_FOR = ("capture.py", "cacheprovider.py", "rewrite.py", "faulthandler.py")
+CARED_FOR = ("capture.py", "cacheprovider.py", "rewrite.py", "faulthandler.py", "stage.py")  # the last is ours
 LOOKED_FOR = ("conftest.py", "__init__.py", "pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini",
               "setup.cfg", "setup.py")
 # Effects that a fork shares with its siblings, by the audit event that tells of them. sessionfinish and unconfigure, which
@@ -84,7 +84,7 @@ class Recorder:
     @staticmethod
     def _looked_for(config, items):
         """The files that pytest looks for in the folders of the tests and in all above, by stat, which no event tells of."""
-        folders = {str(config.invocation_params.dir), str(config.rootdir)}
+        folders = {str(config.invocation_params.dir), str(getattr(config, "rootpath", None) or config.rootdir)}
         folders.update(os.path.dirname(str(getattr(i, "path", None) or i.fspath)) for i in items)
         seen = set()
         for folder in folders:
@@ -94,9 +94,20 @@ class Recorder:
         return {os.path.join(folder, name) for folder in seen for name in LOOKED_FOR}
 
     def stop(self, config, items):
-        """What the engine is told: the files that were read, and why the stage can serve one run only."""
+        """The last state, with who opened what."""
         self.active = False
-        files = {p for p in self.read if not p.startswith(("/proc/", "/dev/"))}
+        told = dict(self.state(config, items), listed=list(self.listed), observed=self.observer.take())
+        self.observing = False
+        return told
+
+    def expect(self, *fds):
+        """These descriptors are ours."""
+        self.descriptors.update(dict.fromkeys(fds, "ours"))
+
+    def state(self, config, items=()):
+        """What the engine is told: the files that were read, and why the stage can serve one session or run only."""
+        # What is compiled is as its source is, or not used; see bytecode.py.
+        files = {p for p in self.read if not p.startswith(("/proc/", "/dev/")) and os.path.basename(os.path.dirname(p)) != "__pycache__"}
         folders = set()
         for module in list(sys.modules.values()):
             path = getattr(module, "__file__", None)
@@ -114,8 +125,7 @@ class Recorder:
             for fd, what in self._descriptors().items():
                 if fd not in self.descriptors and what.startswith(("socket:", "pipe:", "anon_inode:")):
                     shared = "a socket, pipe or queue is open"
-        self.observing = False
-        return {"files": keep, "listed": list(self.listed), "shared": shared, "observed": self.observer.take()}
+        return {"files": keep, "shared": shared}
 
     def observe(self, root):
         """From here on the project's folder is known."""

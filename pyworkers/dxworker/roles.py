@@ -170,12 +170,13 @@ def new_output(config, fds):
     sys.stdout.flush()
     capturing = getattr(config.pluginmanager.get_plugin("capturemanager"), "_global_capturing", None)
     for target, fd in enumerate(fds):
-        os.dup2(fd, target)
-        os.close(fd)
         cap = getattr(capturing, ("in_", "out", "err")[target], None)
         saved = getattr(cap, "targetfd_save", None)
         if saved is not None:
-            os.dup2(target, saved)
+            os.dup2(fd, saved)
+        if saved is None or cap._state != "started":
+            os.dup2(fd, target)
+        os.close(fd)
 
 
 def as_if_new(config):

@@ -14,7 +14,7 @@ import struct
 import sys
 
 from . import bytecode
-from .recorder import STDLIB, Recorder
+from .recorder import STDLIB, Recorder, threads
 from .ring import high
 
 _length = struct.Struct("<I")
@@ -150,10 +150,29 @@ class Plugin:
     def pytest_load_initial_conftests(self, early_config):
         if self.recorder is not None:
             self.recorder.observe(early_config.rootpath if hasattr(early_config, "rootpath") else early_config.rootdir)
-        self.stage.stop("P")
+        self.pause("P", early_config)
 
     def pytest_collection(self, session):
-        self.stage.stop("B1")
+        self.pause("B1", session.config)
+
+    def pause(self, name, config):
+        """Stops where forks may go on for several sessions; one gets files of its own, and has begun now."""
+        if name not in self.stage.stops:
+            return
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+            if stream is not None:
+                stream.flush()
+        message, fds = self.stage.stop(name, threads=threads(), **self.recorder.state(config))
+        if not fds:
+            return
+        from .around import own_capture_files  # not at the top: these need pytest
+        from .roles import as_if_new, new_output
+        self.recorder.expect(self.stage.control.sock.fileno(), self.stage.watch)
+        new_output(config, fds[:3])
+        own_capture_files(config, fds[3:])
+        renew(message.get("environ"))
+        if message.get("again"):
+            as_if_new(config)
 
     def pytest_runtestloop(self, session):
         option = session.config.option

@@ -1,0 +1,143 @@
+package pool
+
+import (
+	"context"
+	"maps"
+	"os"
+	"time"
+)
+
+// stages are what the process of a session that is kept stops at.
+var stages = [...]string{pluginsStage, configStage, collectedStage}
+
+// collect makes a session, in use, from the deepest stem that there is. The
+// stages that it comes through become stems, where a fork shares nothing but
+// memory with the next one.
+func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string) (*Session, error) {
+	session := &Session{settings: s, vars: s.Env, key: key, keep: true, made: time.Now()}
+	began := session.made
+	var again bool
+	var err error
+	if session.stem, session.process, again, err = p.fork(ctx, s, interpreter, key); err != nil {
+		return nil, err
+	}
+	if session.stem.stage != interpreterStage {
+		session.made = session.stem.started
+	}
+	stop := context.AfterFunc(ctx, func() { session.process.kill() })
+	for fork := true; err == nil; {
+		if err = session.advance(fork, again, began); err != nil {
+			break
+		}
+		if session.info.Ended != nil || session.info.Stage == collectedStage {
+			stop()
+			session.head.finish()
+			return session, session.head.tell(s.Stdout, s.Stderr, false)
+		}
+		if fork = session.info.Threads == "" && session.info.Shared == "" && session.seen.racy == ""; fork {
+			stop()
+			again, err = false, p.plant(session)
+			stop = context.AfterFunc(ctx, func() { session.process.kill() })
+		}
+	}
+	stop()
+	err = session.fail(ctx, err)
+	p.leave(session.stem)
+	return nil, err
+}
+
+// plant makes the process of a session a stem, and has the session go on in a
+// fork.
+func (p *Pool) plant(s *Session) (err error) {
+	s.head.finish()
+	st := &stem{
+		stage: s.info.Stage, key: s.key, vars: s.settings.Env, started: s.made, from: s.stem, process: s.process, head: s.head, seen: s.seen,
+	}
+	p.mu.Lock()
+	if st.dropped = st.from.dropped; st.dropped {
+		st.users++
+	} else {
+		p.add(st)
+	}
+	p.mu.Unlock()
+	s.stem, s.head = st, nil
+	if s.process, err = st.process.fork(true); err != nil {
+		p.mu.Lock()
+		p.drop(st)
+		p.mu.Unlock()
+	}
+	return err
+}
+
+// advance has the process go on to its next stage. fork: it is one of the
+// session's stem, which waits where that did; again: another session's run made
+// that.
+func (p *Session) advance(fork, again bool, began time.Time) error {
+	message := map[string]any{"op": "go", "stops": stages}
+	var files []*os.File
+	if fork {
+		from := p.stem
+		p.process.kin = from.root().process.kin.session(p.process.stage.pid)
+		p.kin = p.process.kin
+		if from.stage == interpreterStage {
+			maps.Copy(message, p.begin())
+		}
+		message["again"], message["environ"] = again, renewal(from.vars, p.settings.Env)
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			return err
+		}
+		defer null.Close()
+		if p.head, err = newHeads(&p.settings, from.head, again); err != nil {
+			return err
+		}
+		out, errors := p.head.files()
+		files = []*os.File{null, out, errors}
+		if from.stage != interpreterStage {
+			for _, name := range []string{"dx-stdout", "dx-stderr"} { // of pytest's capture
+				f, err := memory(name, 0)
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				files = append(files, f)
+			}
+		}
+	}
+	if err := p.ask(message, files...); err != nil {
+		return err
+	}
+	p.seen = look(p.info.Files, began)
+	return nil
+}
+
+// begin is what an interpreter without a project is told.
+func (p *Session) begin() map[string]any {
+	s := &p.settings
+	message := map[string]any{
+		"argv": append([]string{s.Script}, s.Args...), "args": s.Args, "dir": s.Dir, "path0": s.Path0, "record": s.Record, "keep": p.keep,
+	}
+	if s.Unittest != nil {
+		message["unittest"] = s.Unittest
+	}
+	return message
+}
+
+// ask has the process go on, and takes what it says then.
+func (p *Session) ask(message map[string]any, files ...*os.File) (err error) {
+	if err = p.process.stage.send(message, files...); err == nil {
+		p.info, err = p.process.stage.receive()
+	}
+	return err
+}
+
+// collect has a process of the session's own, that has imported pytest, go on
+// until all is collected.
+func (p *Session) collect(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, p.process.kill)
+	defer stop()
+	p.vars = p.settings.Env
+	message := p.begin()
+	message["op"], message["stops"] = "go", []string{collectedStage}
+	return p.ask(message)
+}

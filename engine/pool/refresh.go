@@ -1,0 +1,122 @@
+package pool
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/dx-py/dx-py-ls/engine/file"
+)
+
+// recipe is how the session of the last run is made again.
+type recipe struct {
+	key      string
+	settings Settings
+	workers  int
+
+	terminals []*os.File // like the run's, which may be closed by now
+}
+
+// refresh is a session that is being made beside.
+type refresh struct {
+	key  string
+	done chan struct{} // closed when it is there, or has failed
+}
+
+// Refresh makes the session of the last run anew if it is outdated, while
+// nobody waits for it: a run that comes meanwhile has it. During runs it does
+// nothing yet; what has changed then is looked at when they are over.
+func (p *Pool) Refresh(ctx context.Context) {
+	for {
+		select { // or what has just changed would be in doubt, see look
+		case <-time.After(file.RacyWindowNs):
+		case <-ctx.Done():
+			return
+		}
+		p.mu.Lock()
+		busy := p.running > 0 || p.making != nil
+		p.missed = busy && p.last != nil
+		if busy || p.last == nil {
+			p.mu.Unlock()
+			return
+		}
+		r := *p.last
+		m := &refresh{key: r.key, done: make(chan struct{})}
+		p.making = m
+		p.mu.Unlock()
+		p.remake(ctx, r)
+		p.mu.Lock()
+		p.making = nil
+		again := p.missed
+		p.mu.Unlock()
+		close(m.done)
+		if !again {
+			return
+		}
+	}
+}
+
+func (p *Pool) remake(ctx context.Context, r recipe) {
+	interpreter := r.settings.interpreterKey()
+	if interpreter+r.settings.sessionKey() != r.key {
+		return // the interpreter is another now
+	}
+	s := p.usable(r.key, r.settings)
+	if s == nil {
+		var err error
+		if s, err = p.collect(ctx, r.settings, interpreter, r.key); err != nil {
+			return // the next run will meet the reason, and tell it
+		}
+	}
+	p.keep(s, r.workers)
+}
+
+// again remembers how a session was made. The pool is locked.
+func (p *Pool) again(s *Session) {
+	workers := max(len(s.workers), 1)
+	if p.last != nil && p.last.key == s.key {
+		p.last.settings.Env, p.last.workers = s.vars, workers
+		return
+	}
+	p.forget()
+	r := &recipe{key: s.key, settings: s.settings, workers: workers}
+	r.settings.beside = true
+	var err error
+	r.settings.Stdin = nil
+	if r.settings.Stdout, err = r.like(s.head.out); err == nil {
+		if r.settings.Stderr = r.settings.Stdout; s.head.err != s.head.out {
+			r.settings.Stderr, err = r.like(s.head.err)
+		}
+	}
+	if err != nil {
+		r.close()
+		return // the next run makes its session itself
+	}
+	p.last = r
+}
+
+// like returns a terminal like that of a head, nil for none.
+func (r *recipe) like(h *head) (*os.File, error) {
+	if h.terminal == nil {
+		return nil, nil
+	}
+	master, slave, err := terminal(h.file)
+	if err == nil {
+		r.terminals = append(r.terminals, master, slave)
+	}
+	return slave, err
+}
+
+func (r *recipe) close() {
+	for _, f := range r.terminals {
+		f.Close()
+	}
+}
+
+// forget has no session made anew. The pool is locked.
+func (p *Pool) forget() {
+	if p.last != nil {
+		p.last.close()
+		p.last = nil
+	}
+}

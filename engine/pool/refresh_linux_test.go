@@ -1,0 +1,127 @@
+package pool
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dx-py/dx-py-ls/engine/enginetest"
+	"github.com/dx-py/dx-py-ls/engine/file"
+)
+
+// project is a folder whose conftest and test file say, in what pytest prints
+// first, when they were imported.
+type project struct {
+	*testing.T
+	settings Settings
+	pool     Pool
+}
+
+func newProject(t *testing.T, version string) *project {
+	p := &project{T: t}
+	p.settings = Settings{
+		Python: enginetest.Python(t, version), Dir: t.TempDir(), Env: []string{"PATH=" + os.Getenv("PATH")}, Args: []string{"-p", "no:cacheprovider"}, Script: "pytest",
+	}
+	p.write("conftest.py", "import uuid\nID = uuid.uuid4().hex\ndef pytest_report_header(): return 'conftest ' + ID\n")
+	p.write("test_a.py", "def test_a(): pass\n")
+	t.Cleanup(p.pool.Close)
+	time.Sleep(file.RacyWindowNs) // what is read just behind an edit serves one run only
+	return p
+}
+
+func (p *project) write(name, text string) {
+	p.Helper()
+	if err := os.WriteFile(filepath.Join(p.settings.Dir, name), []byte(text), 0o644); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// save writes as many editors do: another file takes the name.
+func (p *project) save(name, text string) {
+	p.Helper()
+	p.write(name+"~", text)
+	path := filepath.Join(p.settings.Dir, name)
+	if err := os.Rename(path+"~", path); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// session makes a run's, without a run, and returns its tests, its process and
+// the conftest that was loaded.
+func (p *project) session() (tests []string, pid int, conftest string) {
+	p.Helper()
+	s, err := p.pool.Session(p.Context(), p.settings)
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer p.pool.Release(s)
+	for _, it := range s.Items() {
+		tests = append(tests, it.ID)
+	}
+	_, rest, _ := strings.Cut(s.Printed(), "conftest ")
+	conftest, _, _ = strings.Cut(rest, "\n")
+	return tests, s.process.stage.pid, conftest
+}
+
+// TestSessionFromStem edits: a test file leaves the stage with the conftests as
+// it is, a conftest does not.
+func TestSessionFromStem(t *testing.T) {
+	for _, version := range []string{"6.2.5", "7.4.4", "9.2.0"} {
+		p := newProject(t, version)
+		tests, first, loaded := p.session()
+		if len(tests) != 1 || len(loaded) != 32 {
+			t.Fatalf("%s: %v, conftest %q", version, tests, loaded)
+		}
+		if _, pid, _ := p.session(); pid != first {
+			t.Errorf("%s: nothing has changed, and all is collected again", version)
+		}
+		p.save("test_a.py", "def test_b(): pass\n")
+		tests, pid, conftest := p.session()
+		if !slices.Equal(tests, []string{"test_a.py::test_b"}) || pid == first || conftest != loaded {
+			t.Errorf("%s: an edited test file: %v, the same process %v, the same conftest %v", version, tests, pid == first, conftest == loaded)
+		}
+		p.write("test_new.py", "def test_c(): pass\n")
+		if tests, _, _ := p.session(); len(tests) != 2 {
+			t.Errorf("%s: a new test file: %v", version, tests)
+		}
+		p.write("conftest.py", "collect_ignore = ['test_new.py']\ndef pytest_report_header(): return 'conftest second'\n")
+		if tests, _, conftest := p.session(); len(tests) != 1 || conftest != "second" {
+			t.Errorf("%s: an edited conftest: %v, conftest %q", version, tests, conftest)
+		}
+	}
+}
+
+// TestRefresh has the next run's session ready before the run.
+func TestRefresh(t *testing.T) {
+	p := newProject(t, "9.2.0")
+	p.pool.Refresh(t.Context()) // of nothing
+	_, first, loaded := p.session()
+	p.pool.Refresh(t.Context())
+	if _, pid, _ := p.session(); pid != first {
+		t.Error("nothing has changed, and a refresh has collected again")
+	}
+	p.save("test_a.py", "def test_b(): pass\n")
+	p.pool.Refresh(t.Context())
+	if len(p.pool.kept) != 1 {
+		t.Fatalf("%d sessions are kept", len(p.pool.kept))
+	}
+	ready := p.pool.kept[0].process.stage.pid
+	if tests, pid, conftest := p.session(); !slices.Equal(tests, []string{"test_a.py::test_b"}) || pid != ready || pid == first || conftest != loaded {
+		t.Errorf("an edited test file: %v, process %d, %d was ready, conftest %s", tests, pid, ready, conftest)
+	}
+	p.write("test_a.py", "def test_b(:\n")
+	p.pool.Refresh(t.Context()) // pytest ends
+	p.write("test_a.py", "def test_c(): pass\n")
+	p.pool.Refresh(t.Context())
+	if len(p.pool.kept) != 1 {
+		t.Fatalf("%d sessions are kept behind an error", len(p.pool.kept))
+	}
+	ready = p.pool.kept[0].process.stage.pid
+	p.write("data.txt", "")
+	if tests, pid, _ := p.session(); !slices.Equal(tests, []string{"test_a.py::test_c"}) || pid == first {
+		t.Errorf("behind an error: %v, process %d, %d was ready", tests, pid, ready)
+	}
+}

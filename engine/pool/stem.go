@@ -1,0 +1,227 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// stem is a process that waits at a stage, and sessions are forks of: an
+// interpreter without a project (L0), or one that has read a project's options,
+// configuration and plugins (P), or its conftests too (B1). It ends when the
+// pool has dropped it and nothing is a fork of it.
+type stem struct {
+	stage   string
+	key     string
+	vars    []string // the environment that it is in
+	started time.Time
+	made    chan struct{} // of L0: closed when what follows is there
+	process *process
+	err     error
+
+	// of P and B1
+	from *stem  // what it is a fork of
+	head *heads // what pytest has printed
+	seen seen   // what was read
+
+	// of the pool's lock
+	users   int
+	dropped bool
+}
+
+// The stages that a session goes through, each at the end of the one before.
+const (
+	interpreterStage = "L0"
+	pluginsStage     = "P"
+	configStage      = "B1"
+	collectedStage   = "L1"
+)
+
+// root is the interpreter.
+func (s *stem) root() *stem {
+	for s.from != nil {
+		s = s.from
+	}
+	return s
+}
+
+// deepest returns the stem from which there is least to do, in use; nil for
+// none but an interpreter.
+func (p *Pool) deepest(key string, to Settings) *stem {
+	for _, stage := range [...]string{configStage, pluginsStage} {
+		st := p.stemFor(stage, key, to)
+		if st == nil {
+			continue
+		}
+		usable := time.Since(st.started) < sessionAge && st.process.alive()
+		if usable {
+			_, changed := st.seen.changed()
+			usable = !changed
+		}
+		if usable {
+			return st
+		}
+		p.mu.Lock()
+		p.drop(st)
+		p.mu.Unlock()
+		p.leave(st)
+	}
+	return nil
+}
+
+// stemFor returns the stem of a stage and key that can tell what it printed to
+// the run's files, in use; nil for none.
+func (p *Pool) stemFor(stage, key string, to Settings) *stem {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.find(stage, key, to)
+}
+
+// find is stemFor in a pool that is locked.
+func (p *Pool) find(stage, key string, to Settings) *stem {
+	for i, st := range p.stems {
+		if st.stage == stage && st.key == key && (st.head == nil || st.head.fits(to.Stdout, to.Stderr)) {
+			st.users++
+			p.stems = append(slices.Delete(p.stems, i, i+1), st)
+			return st
+		}
+	}
+	return nil
+}
+
+// add keeps a stem, in use. The pool is locked.
+func (p *Pool) add(st *stem) {
+	n, first := 0, -1
+	for i, old := range p.stems {
+		if old.stage == st.stage {
+			if n++; first < 0 {
+				first = i
+			}
+		}
+	}
+	if n >= maxStems {
+		p.drop(p.stems[first])
+	}
+	st.users++
+	p.stems = append(p.stems, st)
+}
+
+// interpreter returns one that waits for a project; leave it when done.
+func (p *Pool) interpreter(ctx context.Context, s Settings, key string) (*stem, error) {
+	for {
+		st, ours := p.interpreterFor(key, s.Env)
+		if ours {
+			s.Stdin, s.Stdout, s.Stderr = nil, nil, nil // a fork gets those of its run
+			st.process, st.err = start(ctx, s)
+			if st.err != nil && st.process != nil {
+				st.process.end()
+				st.process = nil
+			}
+			close(st.made)
+		}
+		<-st.made
+		err := st.err
+		if err == nil {
+			if st.process.alive() {
+				return st, nil
+			}
+			err = errGone
+		}
+		p.mu.Lock()
+		p.drop(st)
+		p.mu.Unlock()
+		p.leave(st)
+		if ours { // else it may be the other's context that has ended
+			return nil, err
+		}
+	}
+}
+
+// interpreterFor returns the interpreter of a key, in use; ours says that it is
+// to be started.
+func (p *Pool) interpreterFor(key string, vars []string) (st *stem, ours bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if st = p.find(interpreterStage, key, Settings{}); st != nil {
+		if time.Since(st.started) < interpreterAge {
+			return st, false
+		}
+		st.users--
+		p.drop(st)
+	}
+	st = &stem{stage: interpreterStage, key: key, vars: vars, started: time.Now(), made: make(chan struct{})}
+	p.add(st)
+	return st, true
+}
+
+// drop forgets a stem, and the stems and kept sessions that are its forks. The
+// pool is locked.
+func (p *Pool) drop(st *stem) {
+	if st.dropped {
+		return
+	}
+	st.dropped = true
+	p.stems = slices.DeleteFunc(p.stems, func(x *stem) bool { return x == st })
+	for _, fork := range slices.Clone(p.stems) {
+		if fork.from == st {
+			p.drop(fork)
+		}
+	}
+	p.kept = slices.DeleteFunc(p.kept, func(s *Session) bool {
+		if s.stem != st {
+			return false
+		}
+		p.discard(s)
+		return true
+	})
+	if st.users == 0 {
+		p.end(st)
+	}
+}
+
+// leave says that a user of a stem is no more.
+func (p *Pool) leave(st *stem) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if st.users--; st.users == 0 && st.dropped {
+		p.end(st)
+	}
+}
+
+func (p *Pool) end(st *stem) {
+	if st.process == nil {
+		return
+	}
+	p.beside.run(func() {
+		st.process.end()
+		if st.head != nil {
+			st.head.close()
+		}
+		if st.from != nil {
+			p.leave(st.from)
+		}
+	})
+}
+
+// fork forks a stem for a session, and says whether the stem was there before.
+// One that was just killed, by whomever, is noticed when it does not answer.
+func (p *Pool) fork(ctx context.Context, s Settings, interpreter, key string) (st *stem, proc *process, again bool, err error) {
+	for tries := 0; ; tries++ {
+		if st = p.deepest(key, s); st != nil {
+			again = true
+		} else if st, err = p.interpreter(ctx, s, interpreter); err != nil {
+			return nil, nil, false, err
+		}
+		if proc, err = st.process.fork(true); err == nil {
+			return st, proc, again, nil
+		}
+		p.mu.Lock()
+		p.drop(st)
+		p.mu.Unlock()
+		p.leave(st)
+		if tries == len(stages) || !errors.Is(err, errGone) {
+			return nil, nil, false, err
+		}
+	}
+}
