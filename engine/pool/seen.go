@@ -60,12 +60,13 @@ func (s *seen) changed() (path string, yes bool) {
 }
 
 // anyYoung reports whether something in a folder has changed since a time. What
-// is gone since then nobody has read, or it is looked at by itself.
+// is gone since then nobody has read, or it is looked at by itself; what has a
+// dot nobody imports.
 func anyYoung(dir string, since int64) bool {
 	entries, _ := os.ReadDir(dir)
 	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
 		id, _ := file.StatAny(filepath.Join(dir, e.Name()))
-		return !passing(e.Name()) && max(id.CtimeNs, id.MtimeNs) >= since
+		return !strings.HasPrefix(e.Name(), ".") && !passing(e.Name()) && max(id.CtimeNs, id.MtimeNs) >= since
 	})
 }
 
