@@ -14,15 +14,16 @@ var stages = [...]string{pluginsStage, configStage, collectedStage}
 // stages that it comes through become stems, where a fork shares nothing but
 // memory with the next one.
 func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string) (*Session, error) {
-	session := &Session{settings: s, vars: s.Env, key: key, keep: true, made: time.Now()}
-	began := session.made
+	session := &Session{settings: s, vars: s.Env, key: key, keep: true}
 	var again bool
 	var err error
+	began := time.Now() // before it is known that a stem's files are as they were
 	if session.stem, session.process, again, err = p.fork(ctx, s, interpreter, key); err != nil {
 		return nil, err
 	}
-	if session.stem.stage != interpreterStage {
-		session.made = session.stem.started
+	if session.made = session.stem.started; session.stem.stage == interpreterStage {
+		began = time.Now()
+		session.made = began
 	}
 	stop := context.AfterFunc(ctx, func() { session.process.kill() })
 	for fork := true; err == nil; {
