@@ -22,6 +22,8 @@ type Session struct {
 	process  *process
 	kin      *kindred // the session's part of the process's
 	info     reply
+	template *process // what the session and its slots are forks of; nil where nobody asked for several workers
+	slots    []*slot  // of this run's workers; nil where they are forks of the session
 
 	// of a session of a Pool
 	keep    bool
@@ -67,9 +69,13 @@ func (p *Session) restart(ctx context.Context) error {
 func (p *Session) collect(ctx context.Context) (err error) {
 	s := &p.settings
 	stop := context.AfterFunc(ctx, p.process.kill)
-	defer stop()
+	defer func() { stop() }()
+	stage := "L1"
+	if s.Workers > 0 {
+		stage = "P"
+	}
 	message := map[string]any{
-		"op": "go", "stops": []string{"L1"}, "argv": append([]string{s.Script}, s.Args...), "args": s.Args, "dir": s.Dir, "path0": s.Path0,
+		"op": "go", "stops": []string{stage}, "argv": append([]string{s.Script}, s.Args...), "args": s.Args, "dir": s.Dir, "path0": s.Path0,
 		"record": s.Record,
 	}
 	if s.Unittest != nil {
@@ -97,6 +103,21 @@ func (p *Session) collect(ctx context.Context) (err error) {
 	}
 	if p.info, err = p.process.stage.receive(); err != nil {
 		return err
+	}
+	if p.info.Stage == "P" { // else pytest has ended
+		proc, err := p.process.fork(false)
+		if err != nil {
+			return err
+		}
+		p.template, p.process = p.process, proc
+		also := context.AfterFunc(ctx, proc.kill)
+		defer also()
+		if err := proc.stage.send(s.share()); err != nil {
+			return err
+		}
+		if p.info, err = proc.stage.receive(); err != nil {
+			return err
+		}
 	}
 	if p.keep {
 		p.seen, p.racy = identities(p.info.Files, began)
@@ -148,6 +169,8 @@ func (p *Session) single() string {
 		return "it was not made to be kept"
 	case p.info.Ended != nil:
 		return "pytest has ended"
+	case p.slots != nil:
+		return p.Apart()
 	case p.consumed:
 		return p.info.Threads
 	case p.info.Shared != "":
@@ -239,12 +262,7 @@ func (p *Session) Inspect() Inspection {
 }
 
 // Alone is why all items have to run on one worker, "" when they need not.
-func (p *Session) Alone() string {
-	if p.info.Alone == "" {
-		return p.info.Threads
-	}
-	return p.info.Alone
-}
+func (p *Session) Alone() string { return p.info.Alone }
 
 // Close ends all processes. It returns when they are gone.
 func (p *Session) Close() {
@@ -253,6 +271,9 @@ func (p *Session) Close() {
 		spare.end()
 	}
 	p.spares = nil
+	for _, s := range p.slots {
+		s.end()
+	}
 	switch {
 	case p.process == nil:
 	case p.consumed:
@@ -261,8 +282,17 @@ func (p *Session) Close() {
 	default:
 		p.process.end()
 	}
+	p.endTemplate()
 	if p.head != nil {
 		p.head.close()
+	}
+}
+
+// endTemplate is for when the processes that are forks of it have ended.
+func (p *Session) endTemplate() {
+	if p.template != nil {
+		p.template.end()
+		p.template = nil
 	}
 }
 
@@ -289,6 +319,12 @@ func (p *Session) Sweep(wait time.Duration) []string {
 		for _, spare := range p.spares {
 			known = append(known, spare.stage.pid)
 		}
+		if p.template != nil {
+			known = append(known, p.template.stage.pid)
+		}
+		for _, s := range p.slots {
+			known = append(known, s.process.stage.pid)
+		}
 		return known
 	})
 	for _, m := range members {
@@ -314,7 +350,7 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	proc, err := p.forWorker()
+	proc, err := p.forWorker(role, slot)
 	var own *kindred
 	if err == nil {
 		p.runs++
@@ -328,6 +364,9 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 		}
 		if p.chosen != nil {
 			message["chosen"], message["unchanged"] = p.chosen, p.unchanged
+		}
+		if role == run.Controller {
+			message["slots"] = len(p.slots)
 		}
 		if p.limit > 0 {
 			message["limit"], message["alarm"] = p.limit.Seconds(), alarm
@@ -369,7 +408,10 @@ func orNull(f, null *os.File) *os.File {
 }
 
 // forWorker returns the process that becomes a worker.
-func (p *Session) forWorker() (*process, error) {
+func (p *Session) forWorker(role run.Role, slot int) (*process, error) {
+	if role == run.Runner && p.slots != nil {
+		return p.forSlot(slot)
+	}
 	for len(p.spares) > 0 {
 		spare := p.spares[0]
 		if p.spares = p.spares[1:]; spare.alive() {
@@ -377,12 +419,13 @@ func (p *Session) forWorker() (*process, error) {
 		}
 		spare.end()
 	}
-	if p.info.Threads == "" {
+	if p.info.Threads == "" && p.slots == nil {
 		return p.process.fork(false)
 	}
 	if p.consumed {
 		p.process.wait()
 		p.process.kin.end()
+		p.endTemplate()
 		before := p.info.Items
 		p.keep = false // the next one is the session's own
 		if err := p.restart(context.Background()); err != nil {

@@ -13,7 +13,7 @@ import socket
 import struct
 import sys
 
-from . import bytecode
+from . import bytecode, nodes
 from .recorder import STDLIB, Recorder
 from .ring import high
 
@@ -133,6 +133,7 @@ class Plugin:
         self.stage, self.recorder, self.keep = stage, recorder, keep
         self.reporter = None
         self.role = None  # of roles.py, in a process that runs items
+        self.side = None  # of nodes.py, where the items are shared out
 
     def light(self, index):
         """Whether only pytest itself hears of an item's passed phases."""
@@ -143,14 +144,35 @@ class Plugin:
         """Decorates the hooks; pytest is imported by then."""
         import pytest
         cls = type(self)
-        for name in ("pytest_load_initial_conftests", "pytest_collection", "pytest_runtestloop", "pytest_runtest_logreport",
-                     "pytest_report_teststatus"):
+        for name in ("pytest_configure", "pytest_collection", "pytest_runtestloop", "pytest_runtest_logreport", "pytest_report_teststatus"):
             setattr(cls, name, pytest.hookimpl(tryfirst=True)(getattr(cls, name)))
+        for name in ("pytest_load_initial_conftests", "pytest_cmdline_main"):
+            setattr(cls, name, pytest.hookimpl(hookwrapper=True, tryfirst=True)(getattr(cls, name)))
+        cls.pytest_sessionstart = pytest.hookimpl(trylast=True)(cls.pytest_sessionstart)
 
     def pytest_load_initial_conftests(self, early_config):
         if self.recorder is not None:
             self.recorder.observe(early_config.rootpath if hasattr(early_config, "rootpath") else early_config.rootdir)
-        self.stage.stop("P")
+        message, fds = self.stage.stop("P")
+        if fds:
+            dup_over(fds)
+        self.side = nodes.side(message)
+        if self.side is not None:
+            self.side.early(early_config)
+        yield
+
+    def pytest_cmdline_main(self, config):
+        if self.side is not None:
+            self.side.main(config)
+        yield
+
+    def pytest_configure(self, config):
+        if self.side is not None:
+            self.side.configure(config)
+
+    def pytest_sessionstart(self, session):
+        if self.side is not None:
+            self.side.start(session)
 
     def pytest_collection(self, session):
         self.stage.stop("B1")
@@ -227,11 +249,16 @@ def renew(variables):
                 os.environ[name] = now
 
 
-def enter(message, fds):
-    """Makes this process that of a project: its output, arguments, folder and the first place where it looks for modules."""
+def dup_over(fds):
+    """Puts descriptors in the place of standard input, output and error."""
     for target, fd in enumerate(fds):
         os.dup2(fd, target)
         os.close(fd)
+
+
+def enter(message, fds):
+    """Makes this process that of a project: its output, arguments, folder and the first place where it looks for modules."""
+    dup_over(fds)
     renew(message.get("environ"))
     sys.argv[:] = message["argv"]
     os.chdir(message["dir"])
