@@ -1,16 +1,17 @@
 package engine_test
 
 import (
+	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
 )
 
 // write makes a project of files.
@@ -29,89 +30,142 @@ func write(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// covered is a project that is covered in part: at import, by the conftest, by
-// tests of several files, and in a process that a test starts.
-func covered() map[string]string {
-	files := map[string]string{
-		"pytest.ini":      "[pytest]\n",
-		"conftest.py":     "import app.early\n",
-		"app/__init__.py": "", "app/early.py": "def used(): return 1\nA = used()\ndef unused():\n    return 2\n",
-		"app/never.py": "X = 1\ndef f(): return 2\n",
+// withXdist are the environments that have pytest-xdist.
+func withXdist(t *testing.T) map[string]string {
+	t.Helper()
+	found := enginetest.Reports(t)
+	for name := range found {
+		if !strings.HasSuffix(name, "-xdist") {
+			delete(found, name)
+		}
 	}
-	for _, n := range []string{"a", "b", "c"} {
-		files["app/"+n+".py"] = "def f(x):\n    if x == 1:\n        return 'one'\n    elif x == 2:\n        return 'two'\n    elif x == 3:\n        return '" + n + "'\n    return 'many'\n"
-		files["tests/test_"+n+".py"] = "from app." + n + " import f\ndef test_1(): assert f(1) == 'one'\ndef test_2(): assert f(2) == 'two'\ndef test_3(): assert f(3) == '" + n + "'\n"
-	}
-	return files
+	return found
 }
 
-// TestCoverageOfWorkers compares what pytest-cov says of several workers with
-// what it says of plain pytest.
-func TestCoverageOfWorkers(t *testing.T) {
-	for name, python := range enginetest.Reports(t) {
-		for _, more := range [][]string{{}, {"--cov-fail-under=99", "--cov-context=test"}} {
-			t.Run(name+strings.Join(more, ""), func(t *testing.T) {
-				args := append([]string{"-q", "-p", "no:cacheprovider", "--cov=app", "--cov-branch", "--cov-report=term-missing", "--cov-report=xml"}, more...)
-				dir := write(t, covered())
-				want, wantStatus := plain(t, python, dir, args...)
-				wantData := lines(t, python, dir)
-				wantXML := read(t, dir, "coverage.xml")
-				for _, n := range []int{1, 2, 3} {
-					dir := write(t, covered())
-					r, out := requestOf(t, python, dir, args...)
-					r.Workers = n
-					res, status := runTests(t, r)
-					if status != wantStatus || len(res.order) != 9 || res.started.Workers != n {
-						t.Errorf("%d workers (%s), status %d, %d results; want %d, status %d", res.started.Workers, res.started.Reason, status, len(res.order), n, wantStatus)
-					}
-					if diff := cmp.Diff(strings.Split(normal(want), "\n"), strings.Split(normal(out.String()), "\n")); diff != "" {
-						t.Errorf("%d workers: pytest (-), here (+):\n%s", n, diff)
-					}
-					if got := lines(t, python, dir); got != wantData {
-						t.Errorf("%d workers: data\n%s\nwant\n%s", n, got, wantData)
-					}
-					if diff := cmp.Diff(wantXML, read(t, dir, "coverage.xml")); diff != "" {
-						t.Errorf("%d workers: coverage.xml\n%s", n, diff)
-					}
-					left, _ := filepath.Glob(filepath.Join(dir, ".coverage?*"))
-					if len(left) > 0 {
-						t.Errorf("%d workers left %v", n, left)
-					}
+// said are the lines of a log, sorted: processes write at the same time.
+func said(t *testing.T, path string) []string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	slices.Sort(lines)
+	return lines
+}
+
+// TestWorkersAreConfigured has a conftest write down which of pytest-xdist's
+// hooks are called in which process, and what is there to be read.
+func TestWorkersAreConfigured(t *testing.T) {
+	for name, python := range withXdist(t) {
+		t.Run(name, func(t *testing.T) {
+			args := []string{"-p", "no:cacheprovider", "-n2", "--dist=loadfile", "-q"}
+			log := filepath.Join(t.TempDir(), "log")
+			t.Setenv("LOG", log)
+			text, status := plain(t, python, project(t, "workers"), args...)
+			if status != 0 {
+				t.Fatalf("status %d of pytest:\n%s", status, text)
+			}
+			want := said(t, log)
+			for range 2 {
+				log := filepath.Join(t.TempDir(), "log")
+				t.Setenv("LOG", log)
+				r, out := requestOf(t, python, project(t, "workers"), args[:2]...)
+				r.Workers, r.Dist = 2, "loadfile"
+				res, status := runTests(t, r)
+				if status != 0 || len(res.order) != 12 || !strings.HasPrefix(res.started.Reason, "each collects for itself: conftest.py asks") {
+					t.Fatalf("status %d, %d results, %q:\n%s", status, len(res.order), res.started.Reason, out.String())
 				}
-			})
+				if n := strings.Count(out.String(), "summary of controller\n"); n != 1 || strings.Contains(out.String(), "summary of gw") {
+					t.Errorf("%d summaries of the controller in\n%s", n, out.String())
+				}
+				if diff := cmp.Diff(want, said(t, log)); diff != "" {
+					t.Errorf("pytest -n2 (-), here (+):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+// TestOneUseForEachWorker has a conftest make a folder when it is configured
+// and remove it at the end: workers must not share it.
+func TestOneUseForEachWorker(t *testing.T) {
+	files := map[string]string{"pytest.ini": "[pytest]\n", "conftest.py": `
+import os, shutil, tempfile
+def pytest_configure(config):
+    config.mine = tempfile.mkdtemp(dir=os.environ["HERE"])
+def pytest_unconfigure(config):
+    shutil.rmtree(config.mine)
+`}
+	for _, n := range []string{"a", "b", "c"} {
+		files["test_"+n+".py"] = `
+import os
+def test_there(pytestconfig):
+    with open(os.path.join(pytestconfig.mine, "` + n + `"), "x"): pass
+def test_still(pytestconfig): assert os.path.isdir(pytestconfig.mine)
+`
+	}
+	for _, v := range []string{"7.4.4", "9.2.0"} {
+		here := t.TempDir()
+		t.Setenv("HERE", here)
+		r, out := request(t, v, write(t, files))
+		r.Workers, r.Root = 3, r.Dir // what a session reads and does is recorded where results are remembered
+		if res, status := runTests(t, r); status != 0 || len(res.order) != 6 || !strings.Contains(res.started.Reason, "conftest.py:4 ") {
+			t.Errorf("%s: status %d, %d results, %q:\n%s", v, status, len(res.order), res.started.Reason, out.String())
+		}
+		if left, _ := os.ReadDir(here); len(left) > 0 {
+			t.Errorf("%s: %v is left", v, left)
 		}
 	}
 }
 
-// lines is what a coverage data file holds, by file and context.
-func lines(t *testing.T, python, dir string) string {
-	t.Helper()
-	return script(t, python, dir, `
-import coverage, os
-d = coverage.CoverageData(); d.read()
-for f in sorted(d.measured_files()):
-    print(os.path.relpath(f), sorted(d.lines(f)), sorted(d.arcs(f) or ()), sorted((k, sorted(v)) for k, v in d.contexts_by_lineno(f).items()))
-`)
+// TestSlotDies has tests end the processes that were configured for them: the
+// others run in new ones, and plugins are told.
+func TestSlotDies(t *testing.T) {
+	python := enginetest.Reports(t)["9.2.0-xdist"]
+	files := map[string]string{"pytest.ini": "[pytest]\n", "app.py": "def f(): return 1\n", "conftest.py": `
+import os
+def pytest_configure(config):
+    config.worker = getattr(config, "workerinput", {"workerid": "none"})["workerid"]
+def pytest_testnodedown(node, error):
+    print("DOWN", node.gateway.id, error)
+`}
+	var b strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&b, "def test_%d(pytestconfig, worker_id): assert app.f() and worker_id == pytestconfig.worker\n", i)
+	}
+	files["test_a.py"] = "import os, app\ndef test_dies(): os._exit(3)\n" + b.String()
+	files["test_b.py"] = "import os, app\n" + b.String() + "def test_dies(): os._exit(4)\n"
+	r, out := requestOf(t, python, write(t, files), "--cov=app", "-p", "no:cacheprovider")
+	r.Workers = 2
+	res, status := runTests(t, r)
+	got := res.outcomes()
+	if status != 1 || len(res.order) != 42 || got["test_a.py::test_dies"] != "error" || got["test_b.py::test_dies"] != "error" {
+		t.Errorf("status %d, %d results, %v", status, len(res.order), got)
+	}
+	if res.ended.Totals[pytest.Passed] != 40 {
+		t.Errorf("totals %v", res.ended.Totals)
+	}
+	s := out.String()
+	for _, want := range []string{"ended with exit status 3\n", "ended with exit status 4\n", "None\n", "coverage: failed workers", "40 passed, 2 error"} {
+		if !strings.Contains(s, want) {
+			t.Errorf("no %q in\n%s", want, s)
+		}
+	}
 }
 
-// script runs a program of the project's interpreter.
-func script(t *testing.T, python, dir, code string) string {
-	t.Helper()
-	cmd := exec.Command(python, "-c", code)
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+// TestOthersAreFound keeps all on one worker where workers find other tests.
+func TestOthersAreFound(t *testing.T) {
+	dir := write(t, map[string]string{"conftest.py": `
+import os
+def pytest_generate_tests(metafunc):
+    if "x" in metafunc.fixturenames:
+        metafunc.parametrize("x", [os.environ.get("PYTEST_XDIST_WORKER", "none"), 1])
+`, "test_a.py": "def test_a(x): pass\n"})
+	r, out := request(t, "9.2.0", dir)
+	r.Workers = 2
+	res, status := runTests(t, r)
+	if status != 0 || res.started.Workers != 1 || !strings.Contains(res.started.Reason, "collected other tests") || len(res.order) != 2 {
+		t.Errorf("status %d, %d workers, %q, %v:\n%s", status, res.started.Workers, res.started.Reason, res.order, out.String())
 	}
-	return string(out)
-}
-
-// read is a file's text without the project's folder and times.
-func read(t *testing.T, dir, name string) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return regexp.MustCompile(`timestamp="\d+"`).ReplaceAllString(strings.ReplaceAll(string(b), dir, "DIR"), "")
 }

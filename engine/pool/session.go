@@ -41,6 +41,7 @@ type Session struct {
 	// touched 59 instead of 73 µs in a worker for a test of the 193
 	spares []*process
 
+	common    *os.File // what the workers of a run tell each other
 	chosen    []uint32 // of this run, as pairs of first and count; nil for all
 	unchanged bool
 	limit     time.Duration // of a test in this run; 0 for none
@@ -338,6 +339,7 @@ func (p *Session) endWorkers() {
 		w.close()
 	}
 	p.workers = nil
+	p.closeCommon()
 }
 
 // Start makes a worker: a fork, or where threads run in the collected process
@@ -379,6 +381,12 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 				files = append(files, orNull(p.settings.Stdin, null), orNull(p.settings.Stdout, null), orNull(p.settings.Stderr, null))
 			}
 		}
+		if err == nil && role != run.Solo && p.settings.Unittest == nil {
+			if role == run.Controller {
+				err = p.newCommon()
+			}
+			message["common"], files = true, append(files, p.common)
+		}
 		if err == nil {
 			err = proc.stage.send(message, files...)
 		}
@@ -398,6 +406,20 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 	w.read.Add(1)
 	go w.listen()
 	return w, nil
+}
+
+// newCommon makes the file that the workers of a run have in common, empty.
+func (p *Session) newCommon() (err error) {
+	p.closeCommon()
+	p.common, err = memory("dx-common", 0)
+	return err
+}
+
+func (p *Session) closeCommon() {
+	if p.common != nil {
+		p.common.Close()
+		p.common = nil
+	}
 }
 
 func orNull(f, null *os.File) *os.File {

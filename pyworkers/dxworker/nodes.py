@@ -91,8 +91,13 @@ class Controller:
     def configure(self, config):
         """Sets what conftests and plugins read of `-n`. pytest-xdist distributes only where there is a tx, too."""
         option = config.option
-        if hasattr(option, "numprocesses") and hasattr(option, "tx") and not measures(option):
+        if hasattr(option, "numprocesses") and hasattr(option, "tx"):
             option.numprocesses, option.dist = self.workers, self.dist
+
+    def last(self, config):
+        """Behind all who configure, and before pytest-benchmark, which would not measure."""
+        if measures(config.option):
+            self.hide(config)
 
     def start(self, session):
         config = session.config
@@ -121,11 +126,13 @@ class Controller:
             node.workeroutput = told(said["output"])
         hook(node.config, "pytest_testnodedown", node=node, error=said.get("error"))
 
+    def hide(self, config):
+        if hasattr(config.option, "numprocesses"):
+            config.option.numprocesses, config.option.dist = 0, "no"
+
     def alone(self, config):
         """This session runs the items after all."""
-        option = config.option
-        if hasattr(option, "numprocesses"):
-            option.numprocesses, option.dist = 0, "no"
+        self.hide(config)
         cov = getattr(config.pluginmanager.get_plugin("_cov"), "cov_controller", None)
         if hasattr(cov, "node_descs") and hasattr(cov, "get_node_desc"):
             cov.node_descs.add(cov.get_node_desc(sys.platform, sys.version_info))  # it waits for workers to name theirs
@@ -149,12 +156,17 @@ class Slot:
             option.loadgroup, option.looponfail, option.distload = self.dist == "loadgroup", False, False
             option.dist, option.numprocesses, option.maxprocesses = "no", None, None
         option.usepdb = False
+        reruns = sys.modules.get("pytest_rerunfailures")
+        if hasattr(reruns, "works_with_current_xdist") and not config.pluginmanager.hasplugin("xdist"):
+            reruns.works_with_current_xdist = lambda: True  # else a worker does not tell of tests that are run again
         if option.basetemp:
             os.makedirs(option.basetemp, exist_ok=True)
             option.basetemp = os.path.join(option.basetemp, "popen-" + self.name)
 
     def configure(self, config):
         pass
+
+    last = configure
 
     def start(self, session):
         pass

@@ -7,7 +7,7 @@ import struct
 import sys
 import time
 
-from . import wire
+from . import basetemp, wire
 from .alarm import Alarm
 from .around import Unsupported, own_capture_files
 from .fastloop import FastLoop
@@ -59,6 +59,7 @@ class Run:
 
     def run(self, message, fds):
         plugin, session, config = self.plugin, self.session, self.session.config
+        common = high(fds.pop()) if message.get("common") else None
         memory, bell_in, bell_out = (high(fd) for fd in fds[:3])
         own_capture_files(config, fds[3:5])
         if len(fds) > 5:
@@ -73,6 +74,7 @@ class Run:
         if role == "worker":
             if not isinstance(side, Slot):
                 become_worker(config, self.input(message))
+            basetemp.share(config, common, config.workerinput["workerid"])
             print_nothing(config)
         elif isinstance(side, Controller):
             if role == "solo":
@@ -97,6 +99,7 @@ class Run:
             if role == "controller":
                 for _ in feed:
                     pass
+                basetemp.adopt(config, common)
                 if session.shouldfail:
                     raise session.Failed(session.shouldfail)
             elif self.loop is not None:

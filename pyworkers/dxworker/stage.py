@@ -144,11 +144,13 @@ class Plugin:
         """Decorates the hooks; pytest is imported by then."""
         import pytest
         cls = type(self)
-        for name in ("pytest_configure", "pytest_collection", "pytest_runtestloop", "pytest_runtest_logreport", "pytest_report_teststatus"):
+        for name in ("pytest_configure", "pytest_sessionstart", "pytest_collection", "pytest_runtestloop", "pytest_runtest_logreport",
+                     "pytest_report_teststatus"):
             setattr(cls, name, pytest.hookimpl(tryfirst=True)(getattr(cls, name)))
         for name in ("pytest_load_initial_conftests", "pytest_cmdline_main"):
             setattr(cls, name, pytest.hookimpl(hookwrapper=True, tryfirst=True)(getattr(cls, name)))
-        cls.pytest_sessionstart = pytest.hookimpl(trylast=True)(cls.pytest_sessionstart)
+        for name in ("pytest_configure", "pytest_sessionstart"):
+            setattr(cls.Last, name, pytest.hookimpl(trylast=True)(getattr(cls.Last, name)))
 
     def pytest_load_initial_conftests(self, early_config):
         if self.recorder is not None:
@@ -170,9 +172,23 @@ class Plugin:
         if self.side is not None:
             self.side.configure(config)
 
+    class Last:
+        """What has to be behind the hooks of plugins that are loaded later."""
+
+        def __init__(self, plugin):
+            self.plugin = plugin
+
+        def pytest_configure(self, config):
+            if self.plugin.side is not None:
+                self.plugin.side.last(config)
+
+        def pytest_sessionstart(self, session):
+            if self.plugin.side is not None:
+                self.plugin.side.start(session)
+
     def pytest_sessionstart(self, session):
         if self.side is not None:
-            self.side.start(session)
+            self.side.configure(session.config)
 
     def pytest_collection(self, session):
         self.stage.stop("B1")
@@ -292,7 +308,7 @@ def main(control, alive, plain):
     plugin = Plugin(stage, recorder, message.get("keep", False))
     plugin.install()
     try:
-        status = int(pytest.main(message["args"], plugins=[plugin]))
+        status = int(pytest.main(message["args"], plugins=[plugin, plugin.Last(plugin)]))
     except BrokenPipeError:  # who reads the output has had enough, as `head`
         status = 1  # as the interpreter ends for it
         silence()
