@@ -167,7 +167,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	}
 	session.Choose(chosen, len(o.Plan.Unchanged) > 0, r.Timeout)
 	sinks = append(sinks, seen)
-	if observed := session.Observed(); observed != nil {
+	for _, observed := range session.Observed() {
 		for _, s := range sinks {
 			s.Event(run.Event{Observed: observed})
 		}

@@ -210,9 +210,25 @@ func (p *Session) Whole() bool { return p.info.Whole }
 // marks and plugins deselect.
 func (p *Session) Entire() bool { return p.info.Entire }
 
-// Observed is what was opened by whom while the tests were collected, nil when
-// nobody looked.
-func (p *Session) Observed() *run.Observed { return p.info.Observed }
+// Observed is what was opened by whom while the tests were collected, by each
+// process that did; none when nobody looked.
+func (p *Session) Observed() (seen []*run.Observed) {
+	for _, info := range p.replies() {
+		if info.Observed != nil {
+			seen = append(seen, info.Observed)
+		}
+	}
+	return seen
+}
+
+// replies are what was said of the session and the workers' own ones.
+func (p *Session) replies() []*reply {
+	all := []*reply{&p.info}
+	for _, s := range p.slots {
+		all = append(all, &s.info)
+	}
+	return all
+}
 
 // Ended is pytest's exit status when it ended without running tests.
 func (p *Session) Ended() (status int, ended bool) {

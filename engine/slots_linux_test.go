@@ -1,15 +1,18 @@
 package engine_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 )
@@ -151,6 +154,43 @@ def pytest_testnodedown(node, error):
 		if !strings.Contains(s, want) {
 			t.Errorf("no %q in\n%s", want, s)
 		}
+	}
+}
+
+// TestKeptBesideSlots makes several runs with slots in a living engine: none is
+// left of an earlier run, nor when the engine is closed, and what a test leaves
+// behind is named.
+func TestKeptBesideSlots(t *testing.T) {
+	python := enginetest.Reports(t)["9.2.0"]
+	files := covered()
+	files["tests/test_a.py"] += "import subprocess\ndef test_leaves(): subprocess.Popen(['sleep', '1000'])\n"
+	dir := write(t, files)
+	mine := "DX_MINE=" + dir
+	e := &engine.Engine{}
+	defer e.Close()
+	for i := range 3 {
+		r, out := requestOf(t, python, dir, "--cov=app", "-p", "no:cacheprovider", "-q")
+		r.Workers, r.Vars = 2, append(r.Vars, mine)
+		res := &results{tests: map[string]*pytest.Result{}}
+		status, err := e.Run(context.Background(), r, res)
+		if err != nil || status != 0 || len(res.order) != 10 || res.started.Workers != 2 {
+			t.Fatalf("run %d: status %d, %v, %d results:\n%s", i, status, err, len(res.order), out.String())
+		}
+		if len(res.problems) != 1 || !strings.Contains(res.problems[0], "sleep 1000") || strings.Contains(res.problems[0], "\n") {
+			t.Errorf("run %d: problems %q", i, res.problems)
+		}
+		if s := out.String(); !strings.Contains(s, "TOTAL                30      6    80%\n") {
+			t.Errorf("run %d: coverage is other in\n%s", i, s)
+		}
+		for began := time.Now(); withVariable(mine) > 1; time.Sleep(time.Millisecond) { // the interpreter; what ends beside has no event
+			if time.Since(began) > 10*time.Second {
+				t.Fatalf("run %d: %d processes", i, withVariable(mine))
+			}
+		}
+	}
+	e.Close()
+	if n := withVariable(mine); n != 0 {
+		t.Errorf("%d processes after Close", n)
 	}
 }
 
