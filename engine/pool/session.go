@@ -262,6 +262,7 @@ type Inspection struct {
 	Reason string              // of the mode
 	Hooks  map[string][]string // of the test loop, with the modules beside pytest that implement them
 	Alone  string              // why one worker has to run all, "" when it need not
+	Apart  string              // why each worker collects for itself, "" when it need not
 	Kept   string              // why a later run cannot use it, "" when it can
 }
 
@@ -270,7 +271,7 @@ func (p *Session) Inspect() Inspection {
 	status, ended := p.Ended()
 	x := Inspection{
 		Tests: len(p.info.Items), Status: status, Ended: ended, Mode: p.info.Mode, Reason: p.info.Reason, Hooks: p.info.Hooks,
-		Alone: p.Alone(), Kept: p.usable(),
+		Alone: p.Alone(), Apart: p.Apart(), Kept: p.usable(),
 	}
 	if p.head != nil {
 		x.Output = tail(p.head.out.file)
