@@ -90,6 +90,47 @@ func TestWorkersAreConfigured(t *testing.T) {
 	}
 }
 
+// TestModulesAsk has a module of the project that is imported when tests are
+// collected read which worker it is in.
+func TestModulesAsk(t *testing.T) {
+	test := "import os, names\ndef test_a(worker_id): assert names.DATABASE == 'db_' + worker_id\n"
+	dir := write(t, map[string]string{
+		"names.py":  "import os\nDATABASE = 'db_' + os.environ.get('PYTEST_XDIST_WORKER', 'none')\n",
+		"test_a.py": test, "test_b.py": test,
+	})
+	r, out := requestOf(t, enginetest.Reports(t)["9.2.0-xdist"], dir, "-p", "no:rerunfailures")
+	r.Workers = 2
+	res, status := runTests(t, r)
+	if status != 0 || res.started.Workers != 2 || res.started.Reason != "each collects for itself: names asks which worker it is in" {
+		t.Errorf("status %d, %d workers, %q:\n%s", status, res.started.Workers, res.started.Reason, out.String())
+	}
+}
+
+// TestDjango compares what becomes of tests with databases, and what is printed
+// of them, with plain pytest.
+func TestDjango(t *testing.T) {
+	python := enginetest.Django(t)
+	args := []string{"-q", "-rA", "--tb=line", "-p", "no:cacheprovider"}
+	text, wantStatus := plain(t, python, project(t, "django"), args...)
+	want := summary(normal(text))
+	if len(want) < 2*13 {
+		t.Fatalf("pytest says\n%s", text)
+	}
+	for _, n := range []int{1, 2} {
+		for _, more := range [][]string{nil, {"--cov=shop"}} {
+			r, out := requestOf(t, python, project(t, "django"), slices.Concat(args, more)...)
+			r.Workers = n
+			res, status := runTests(t, r)
+			if status != wantStatus || res.started.Workers != n {
+				t.Errorf("%v: %d workers, %q, status %d, want %d", more, res.started.Workers, res.started.Reason, status, wantStatus)
+			}
+			if diff := cmp.Diff(want, summary(normal(out.String()))); diff != "" {
+				t.Errorf("%d workers, %v: pytest (-), here (+):\n%s", n, more, diff)
+			}
+		}
+	}
+}
+
 // TestOneUseForEachWorker has a conftest make a folder when it is configured
 // and remove it at the end: workers must not share it.
 func TestOneUseForEachWorker(t *testing.T) {

@@ -47,7 +47,7 @@ class Run:
         return {"items": rows, "mode": "fast" if self.loop else "compatible", "reason": self.reason,
                 "hooks": self.foreign_hooks(), "whole": whole(self.session), "entire": entire(self.session),
                 "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.items, self.loop) or untold,
-                "apart": apart(config), "inputs": inputs, "threads": threads()}
+                "apart": apart(config, isinstance(side, Controller)), "inputs": inputs, "threads": threads()}
 
     def foreign_hooks(self):
         """Who beside pytest implements hooks of the loop: {hook: modules}."""

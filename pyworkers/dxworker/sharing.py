@@ -34,8 +34,9 @@ def alone(config, items, loop):
     return ""
 
 
-def apart(config):
-    """Why each worker needs a session of its own, "" when they can share this one."""
+def apart(config, thoroughly):
+    """Why each worker needs a session of its own, "" when they can share this one. thoroughly: whether modules of the project
+    that were imported are looked at too, such as Django's settings, which name a database for each worker."""
     for module, name in gathering(config):
         if not module.startswith("pytest_benchmark."):
             return "%s implements %s" % (module, name)
@@ -44,6 +45,12 @@ def apart(config):
         if not idle(config, name + ".") and path.endswith(".py") and asks(path):
             shown = os.path.relpath(path, str(config.invocation_params.dir)) if os.path.basename(path) == "conftest.py" else name
             return "%s asks which worker it is in" % shown
+    if thoroughly:
+        root = os.path.join(str(getattr(config, "rootpath", None) or config.rootdir), "")
+        for name, module in sorted(sys.modules.items()):
+            path = getattr(module, "__file__", None) or ""
+            if path.startswith(root) and path.endswith(".py") and "site-packages" not in path and asks(path, (b"PYTEST_XDIST_",)):
+                return "%s asks which worker it is in" % name
     return ""
 
 
@@ -74,14 +81,14 @@ def knows_workers(module):
     return False
 
 
-def asks(path):
+def asks(path, words=ASKING):
     """Whether a file's text has one of the words."""
     try:
         with open(path, "rb") as f:
             text = f.read()
     except OSError:
         return False
-    return any(word in text for word in ASKING)
+    return any(word in text for word in words)
 
 
 def group(item):
