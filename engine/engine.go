@@ -149,9 +149,18 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	if s.Unittest != nil {
 		o.Version, r.Dist, o.Abrupt = r.Env.Version.String(), plan.LoadGroup, true // a class's tests are a group
 	}
-	if why := session.Alone(); why == "" {
-		o.Workers, o.Retries, o.Divisible = max(r.Workers, 1), r.Retries, true
-	} else if r.Workers > 1 || r.Retries > 0 {
+	why, apart := session.Alone(), session.Apart()
+	if why == "" && apart != "" && r.shares() {
+		if err := session.Split(ctx, min(max(r.Workers, 1), max(len(session.Items()), 1))); err != nil {
+			why = err.Error()
+		}
+		if o.Apart = why == ""; o.Apart && o.Reason == "" {
+			o.Reason = "each collects for itself: " + apart
+		}
+	}
+	if why == "" {
+		o.Workers, o.Retries, o.Divisible = max(r.Workers, 1), r.Retries, apart == ""
+	} else if r.shares() {
 		o.Reason = "one worker, no retries: " + why
 		if r.Retries == 0 {
 			o.Reason = "one worker: " + why
@@ -166,7 +175,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	}
 	session.Choose(chosen, len(o.Plan.Unchanged) > 0, r.Timeout)
 	sinks = append(sinks, seen)
-	if observed := session.Observed(); observed != nil {
+	for _, observed := range session.Observed() {
 		for _, s := range sinks {
 			s.Event(run.Event{Observed: observed})
 		}
@@ -211,12 +220,21 @@ func (r *Request) settings() (s pool.Settings, err error) {
 			return s, err
 		}
 		s.Script = r.Env.Python
+	} else if r.shares() {
+		s.Workers, s.Dist = max(r.Workers, 1), string(r.Dist)
+		if r.Dist == "" || r.Dist == plan.Each {
+			s.Dist = string(plan.Load)
+		}
 	}
 	if r.Module || s.Unittest != nil {
 		s.Path0 = r.Dir
 	}
 	return s, nil
 }
+
+// shares reports whether the tests are to run in other processes than the one
+// that reports.
+func (r *Request) shares() bool { return r.Workers > 1 || r.Retries > 0 }
 
 // plan decides what is run where.
 func (r *Request) plan(items []plan.Item, workers int, h *history.History) *plan.Plan {

@@ -69,6 +69,28 @@ func Plugins(t testing.TB) string {
 		"pytest-benchmark==5.3.1", "pytest-html==4.2.0", "pytest-json-report==1.5.0", "pytest-reportlog==1.0.0", "pytest-randomly==5.1.0")
 }
 
+// Reports returns the interpreters of environments with plugins that report, by
+// pytest's release: the newest with and without pytest-xdist, an older one with
+// it.
+func Reports(t testing.TB) map[string]string {
+	t.Helper()
+	return map[string]string{
+		"9.2.0": environment(t, "reports-9.2.0-1", "pytest==9.2.0", "pytest-cov==7.1.0", "pytest-html==4.2.0", "pytest-json-report==1.5.0",
+			"pytest-reportlog==1.0.0", "allure-pytest==2.15.0", "pytest-rerunfailures==16.7"),
+		"9.2.0-xdist": environment(t, "reports-9.2.0-xdist-1", "pytest==9.2.0", "pytest-xdist==3.8.0", "pytest-cov==7.1.0", "pytest-html==4.2.0",
+			"pytest-json-report==1.5.0", "pytest-reportlog==1.0.0", "allure-pytest==2.15.0", "pytest-rerunfailures==16.7"),
+		"7.4.4-xdist": environment(t, "reports-7.4.4-xdist-1", "pytest==7.4.4", "pytest-xdist==3.5.0", "pytest-cov==4.1.0", "pytest-html==4.1.1",
+			"pytest-json-report==1.5.0", "pytest-reportlog==0.4.0", "allure-pytest==2.13.5", "pytest-rerunfailures==13.0"),
+	}
+}
+
+// Django returns the interpreter of an environment with Django and pytest's
+// plugin for it.
+func Django(t testing.TB) string {
+	t.Helper()
+	return environment(t, "django-1", "pytest==9.2.0", "pytest-xdist==3.8.0", "pytest-cov==7.1.0", "pytest-django==4.11.1", "django==5.2")
+}
+
 // Bare returns the interpreter of a virtual environment without pytest.
 func Bare(t testing.TB) string {
 	t.Helper()

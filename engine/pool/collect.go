@@ -25,37 +25,42 @@ func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string)
 		began = time.Now()
 		session.made = began
 	}
-	stop := context.AfterFunc(ctx, func() { session.process.kill() })
-	for fork := true; err == nil; {
-		if err = session.advance(fork, again, began); err != nil {
+	for fork := true; ; {
+		stop := context.AfterFunc(ctx, session.process.kill)
+		err = session.advance(fork, again, began)
+		stop()
+		if err != nil {
 			break
 		}
 		if session.info.Ended != nil || session.info.Stage == collectedStage {
-			stop()
+			if st := session.stem.up(pluginsStage); st != nil {
+				session.template = st.process
+			}
 			session.head.finish()
 			return session, session.head.tell(s.Stdout, s.Stderr, false)
 		}
-		if fork = session.info.Threads == "" && session.info.Shared == "" && session.seen.racy == ""; fork {
-			stop()
-			again, err = false, p.plant(session)
-			stop = context.AfterFunc(ctx, func() { session.process.kill() })
+		keep := session.info.Shared == "" && session.seen.racy == ""
+		if fork = session.info.Threads == "" && (keep || session.info.Stage == pluginsStage && s.Workers > 0); !fork {
+			continue
+		}
+		if again, err = false, p.plant(session, keep); err != nil {
+			break
 		}
 	}
-	stop()
 	err = session.fail(ctx, err)
 	p.leave(session.stem)
 	return nil, err
 }
 
-// plant makes the process of a session a stem, and has the session go on in a
-// fork.
-func (p *Pool) plant(s *Session) (err error) {
+// plant makes the process of a session a stem, of this session only where it is
+// not to be kept, and has the session go on in a fork.
+func (p *Pool) plant(s *Session, keep bool) (err error) {
 	s.head.finish()
 	st := &stem{
 		stage: s.info.Stage, key: s.key, vars: s.settings.Env, started: s.made, from: s.stem, process: s.process, head: s.head, seen: s.seen,
 	}
 	p.mu.Lock()
-	if st.dropped = st.from.dropped; st.dropped {
+	if st.dropped = !keep || st.from.dropped; st.dropped {
 		st.users++
 	} else {
 		p.add(st)
@@ -75,6 +80,9 @@ func (p *Pool) plant(s *Session) (err error) {
 // that.
 func (p *Session) advance(fork, again bool, began time.Time) error {
 	message := map[string]any{"op": "go", "stops": stages}
+	if at := p.info.Stage; p.settings.Workers > 0 && (at == pluginsStage || fork && p.stem.stage == pluginsStage) {
+		maps.Copy(message, p.settings.share(stages[:]))
+	}
 	var files []*os.File
 	if fork {
 		from := p.stem
@@ -136,9 +144,27 @@ func (p *Session) ask(message map[string]any, files ...*os.File) (err error) {
 // until all is collected.
 func (p *Session) collect(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, p.process.kill)
-	defer stop()
+	defer func() { stop() }()
 	p.vars = p.settings.Env
 	message := p.begin()
 	message["op"], message["stops"] = "go", []string{collectedStage}
-	return p.ask(message)
+	if p.settings.Workers > 0 {
+		message["stops"] = []string{pluginsStage}
+	}
+	if err := p.ask(message); err != nil || p.info.Stage != pluginsStage {
+		return err
+	}
+	if p.info.Threads == "" {
+		proc, err := p.process.fork(false)
+		if err != nil {
+			return err
+		}
+		p.template, p.process = p.process, proc
+		stop()
+		stop = context.AfterFunc(ctx, func() {
+			proc.kill()
+			p.template.kill()
+		})
+	}
+	return p.ask(p.settings.share([]string{collectedStage}))
 }

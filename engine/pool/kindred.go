@@ -48,6 +48,13 @@ func (k *kindred) session(pid int) *kindred {
 	return s
 }
 
+// adopt marks a process as kin.
+func (k *kindred) adopt(pid int) {
+	if k != nil {
+		_ = kin.Set(pid, k.mark) // the process group is there without
+	}
+}
+
 // worker marks the process of a session's n-th worker.
 func (k *kindred) worker(n uint32, pid int) *kindred {
 	if k == nil {

@@ -36,6 +36,9 @@ type Settings struct {
 	Text           bool     // reports carry their text
 	Record         bool     // what is read while the tests are collected is told; always so in a session that is kept
 
+	Workers int    // that are to share the items, at most; 0 for a session that runs them itself
+	Dist    string // pytest-xdist's name of how
+
 	Unittest *Unittest // for a session without pytest; nil for pytest's
 
 	beside bool // nobody waits for it: nothing is shown, the files are only like those of a run
@@ -71,7 +74,7 @@ func (s *Settings) interpreterKey() string {
 }
 
 func (s *Settings) sessionKey() string {
-	return fmt.Sprintf("%q %q %q %q %v %s", s.Dir, s.Args, s.Script, s.Path0, s.Text, shape(s.Stdout, s.Stderr))
+	return fmt.Sprintf("%q %q %q %q %v %d %s %s", s.Dir, s.Args, s.Script, s.Path0, s.Text, s.Workers, s.Dist, shape(s.Stdout, s.Stderr))
 }
 
 // How long what is kept may be used: module-level clocks must not be hours
@@ -279,6 +282,7 @@ func (p *Session) fail(ctx context.Context, err error) error {
 	p.process.stage.close()
 	status := p.process.wait()
 	p.process.kin.end()
+	p.endTemplate()
 	if p.head != nil {
 		p.head.close()
 	}

@@ -21,6 +21,8 @@ type Session struct {
 	process  *process
 	kin      *kindred // the session's part of the process's
 	info     reply
+	template *process // what the session and its slots are forks of; nil where nobody asked for several workers
+	slots    []*slot  // of this run's workers; nil where they are forks of the session
 
 	// of a session of a Pool
 	keep    bool
@@ -37,6 +39,7 @@ type Session struct {
 	// touched 59 instead of 73 µs in a worker for a test of the 193
 	spares []*process
 
+	common    *os.File // what the workers of a run tell each other
 	chosen    []uint32 // of this run, as pairs of first and count; nil for all
 	unchanged bool
 	limit     time.Duration // of a test in this run; 0 for none
@@ -104,6 +107,8 @@ func (p *Session) single() string {
 		return "it was not made to be kept"
 	case p.info.Ended != nil:
 		return "pytest has ended"
+	case p.slots != nil:
+		return p.Apart()
 	case p.consumed:
 		return p.info.Threads
 	case p.info.Shared != "":
@@ -142,9 +147,25 @@ func (p *Session) Whole() bool { return p.info.Whole }
 // marks and plugins deselect.
 func (p *Session) Entire() bool { return p.info.Entire }
 
-// Observed is what was opened by whom while the tests were collected, nil when
-// nobody looked.
-func (p *Session) Observed() *run.Observed { return p.info.Observed }
+// Observed is what was opened by whom while the tests were collected, by each
+// process that did; none when nobody looked.
+func (p *Session) Observed() (seen []*run.Observed) {
+	for _, info := range p.replies() {
+		if info.Observed != nil {
+			seen = append(seen, info.Observed)
+		}
+	}
+	return seen
+}
+
+// replies are what was said of the session and the workers' own ones.
+func (p *Session) replies() []*reply {
+	all := []*reply{&p.info}
+	for _, s := range p.slots {
+		all = append(all, &s.info)
+	}
+	return all
+}
 
 // Ended is pytest's exit status when it ended without running tests.
 func (p *Session) Ended() (status int, ended bool) {
@@ -178,6 +199,7 @@ type Inspection struct {
 	Reason string              // of the mode
 	Hooks  map[string][]string // of the test loop, with the modules beside pytest that implement them
 	Alone  string              // why one worker has to run all, "" when it need not
+	Apart  string              // why each worker collects for itself, "" when it need not
 	Kept   string              // why a later run cannot use it, "" when it can
 }
 
@@ -186,7 +208,7 @@ func (p *Session) Inspect() Inspection {
 	status, ended := p.Ended()
 	x := Inspection{
 		Tests: len(p.info.Items), Status: status, Ended: ended, Mode: p.info.Mode, Reason: p.info.Reason, Hooks: p.info.Hooks,
-		Alone: p.Alone(), Kept: p.usable(),
+		Alone: p.Alone(), Apart: p.Apart(), Kept: p.usable(),
 	}
 	if p.head != nil {
 		x.Output = tail(p.head.out.file)
@@ -195,12 +217,7 @@ func (p *Session) Inspect() Inspection {
 }
 
 // Alone is why all items have to run on one worker, "" when they need not.
-func (p *Session) Alone() string {
-	if p.info.Alone == "" {
-		return p.info.Threads
-	}
-	return p.info.Alone
-}
+func (p *Session) Alone() string { return p.info.Alone }
 
 // Close ends all processes. It returns when they are gone.
 func (p *Session) Close() {
@@ -209,6 +226,9 @@ func (p *Session) Close() {
 		spare.end()
 	}
 	p.spares = nil
+	for _, s := range p.slots {
+		s.end()
+	}
 	switch {
 	case p.process == nil:
 	case p.consumed:
@@ -217,9 +237,19 @@ func (p *Session) Close() {
 	default:
 		p.process.end()
 	}
+	p.endTemplate()
 	if p.head != nil {
 		p.head.close()
 	}
+}
+
+// endTemplate is for when the processes that are forks of it have ended; a
+// stem's ends otherwise.
+func (p *Session) endTemplate() {
+	if p.template != nil && !p.keep {
+		p.template.end()
+	}
+	p.template = nil
 }
 
 // prepareSpares forks the next run's workers.
@@ -245,6 +275,12 @@ func (p *Session) Sweep(wait time.Duration) []string {
 		for _, spare := range p.spares {
 			known = append(known, spare.stage.pid)
 		}
+		if p.template != nil {
+			known = append(known, p.template.stage.pid)
+		}
+		for _, s := range p.slots {
+			known = append(known, s.process.stage.pid)
+		}
 		return known
 	})
 	for _, m := range members {
@@ -258,6 +294,7 @@ func (p *Session) endWorkers() {
 		w.close()
 	}
 	p.workers = nil
+	p.closeCommon()
 }
 
 // Start makes a worker: a fork, or where threads run in the collected process
@@ -270,7 +307,7 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	proc, err := p.forWorker()
+	proc, err := p.forWorker(role, slot)
 	var own *kindred
 	if err == nil {
 		p.runs++
@@ -285,6 +322,9 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 		if p.chosen != nil {
 			message["chosen"], message["unchanged"] = p.chosen, p.unchanged
 		}
+		if role == run.Controller {
+			message["slots"] = len(p.slots)
+		}
 		if p.limit > 0 {
 			message["limit"], message["alarm"] = p.limit.Seconds(), alarm
 		}
@@ -295,6 +335,12 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 				defer null.Close()
 				files = append(files, orNull(p.settings.Stdin, null), orNull(p.settings.Stdout, null), orNull(p.settings.Stderr, null))
 			}
+		}
+		if err == nil && role != run.Solo && p.settings.Unittest == nil {
+			if role == run.Controller {
+				err = p.newCommon()
+			}
+			message["common"], files = true, append(files, p.common)
 		}
 		if err == nil {
 			err = proc.stage.send(message, files...)
@@ -317,6 +363,20 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 	return w, nil
 }
 
+// newCommon makes the file that the workers of a run have in common, empty.
+func (p *Session) newCommon() (err error) {
+	p.closeCommon()
+	p.common, err = memory("dx-common", 0)
+	return err
+}
+
+func (p *Session) closeCommon() {
+	if p.common != nil {
+		p.common.Close()
+		p.common = nil
+	}
+}
+
 func orNull(f, null *os.File) *os.File {
 	if f == nil {
 		return null
@@ -325,7 +385,10 @@ func orNull(f, null *os.File) *os.File {
 }
 
 // forWorker returns the process that becomes a worker.
-func (p *Session) forWorker() (*process, error) {
+func (p *Session) forWorker(role run.Role, slot int) (*process, error) {
+	if role == run.Runner && p.slots != nil {
+		return p.forSlot(slot)
+	}
 	for len(p.spares) > 0 {
 		spare := p.spares[0]
 		if p.spares = p.spares[1:]; spare.alive() {
@@ -333,12 +396,13 @@ func (p *Session) forWorker() (*process, error) {
 		}
 		spare.end()
 	}
-	if p.info.Threads == "" {
+	if p.info.Threads == "" && p.slots == nil {
 		return p.process.fork(false)
 	}
 	if p.consumed {
 		p.process.wait()
 		p.process.kin.end()
+		p.endTemplate()
 		before := p.info.Items
 		p.keep = false // the next one is the session's own
 		if err := p.restart(context.Background()); err != nil {

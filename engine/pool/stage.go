@@ -34,6 +34,8 @@ type reply struct {
 	Entire  bool     `json:"entire"`  // or all but for what names, marks and plugins deselect
 	Threads string   `json:"threads"` // why it cannot be forked
 	Alone   string   `json:"alone"`
+	Apart   string   `json:"apart"`  // why each worker needs a session of its own
+	Inputs  []string `json:"inputs"` // for each worker, what the session that reports gives it
 	Files   []string `json:"files"`  // read while the stage was made
 	Listed  []string `json:"listed"` // folders that the project's code listed then
 	Shared  string   `json:"shared"` // why only one run may use it

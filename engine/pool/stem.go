@@ -46,6 +46,14 @@ func (s *stem) root() *stem {
 	return s
 }
 
+// up is the stem at a stage that this one is, or is a fork of; nil for none.
+func (s *stem) up(stage string) *stem {
+	for s != nil && s.stage != stage {
+		s = s.from
+	}
+	return s
+}
+
 // deepest returns the stem from which there is least to do, in use; nil for
 // none but an interpreter.
 func (p *Pool) deepest(key string, to Settings) *stem {

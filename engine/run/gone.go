@@ -39,6 +39,9 @@ func (d *dispatcher) gone(ctx context.Context, p *process, s Signal) error {
 		return d.startSolo()
 	case p.role == Runner && (crashed || len(p.items) > 0 || !p.finished):
 		d.running--
+		if d.options.Apart {
+			d.down(p, s.failed())
+		}
 		d.queue.putBack(p.slot, p.items)
 		err := d.startRunner(p.slot)
 		if d.queue.empty() {

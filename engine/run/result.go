@@ -196,7 +196,9 @@ func (d *dispatcher) failed() {
 // isDone takes the last thing that a worker says of itself.
 func (d *dispatcher) isDone(p *process, payload []byte) {
 	var said struct {
-		Status int `json:"status"`
+		Status int     `json:"status"`
+		Output *string `json:"output"`
+		Error  *string `json:"error"`
 		Spent
 	}
 	if err := json.Unmarshal(payload, &said); err != nil {
@@ -205,8 +207,18 @@ func (d *dispatcher) isDone(p *process, payload []byte) {
 	d.spent.Ran += said.Ran
 	d.spent.Wall += said.Wall
 	d.spent.CPU += said.CPU
-	if p == d.top {
+	switch {
+	case p == d.top:
 		d.status = said.Status
+	case said.Output != nil || said.Error != nil:
+		d.down(p, payload)
+	}
+}
+
+// down tells the session that reports how a worker of its own session ended.
+func (d *dispatcher) down(p *process, payload []byte) {
+	if p.role == Runner && d.top.role == Controller {
+		_ = d.top.Tell(wire.Down, p.slot, payload)
 	}
 }
 

@@ -4,6 +4,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -88,6 +89,7 @@ type Options struct {
 	MaxFail   int           // stop behind so many failures; 0 for never
 	Retries   int           // how often a test that fails is run again, each time in a process that has run nothing of it
 	Timeout   time.Duration // how long a test may take; 0 for ever
+	Apart     bool          // workers have sessions of their own: the one that reports is told of their ends
 	Abrupt    bool          // workers know no Alarm: a test that takes too long is killed with its process at once
 
 	// Terminal says that the processes share a terminal with the caller, which
@@ -501,6 +503,15 @@ func (s Signal) how() string {
 		return "the worker process was ended by " + s.Killed
 	}
 	return fmt.Sprintf("the worker process ended with exit status %d", s.Status)
+}
+
+// failed is what a plugin that counts workers is told of one that died.
+func (s Signal) failed() []byte {
+	b, err := json.Marshal(map[string]string{"error": s.how()})
+	if err != nil {
+		panic(err) // strings only
+	}
+	return b
 }
 
 var errNoItem = errors.New("a worker spoke of a test that does not exist")

@@ -44,6 +44,7 @@ const (
 	Done                     // worker: the session has ended; JSON
 	Crash                    // engine: another worker died in this item; JSON
 	Observed                 // worker: which files its items opened; JSON
+	Down                     // engine: a worker has ended; JSON, the item is its slot
 )
 
 // More is set on every frame but the last of a payload that was split.

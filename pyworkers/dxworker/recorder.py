@@ -67,7 +67,7 @@ class Recorder:
             self.shared = what
             return
         name = frame.f_code.co_filename
-        if os.path.join("_pytest", "") in name and os.path.basename(name) in CARED_FOR:
+        if os.path.join("_pytest", "") in name and os.path.basename(name) in CARED_FOR or os.path.join("_pytest", "_dx", "") in name:
             return
         self.shared = "%s:%d %s" % (os.path.basename(name), frame.f_lineno, what)
 

@@ -21,6 +21,7 @@ class Reporter:
         self.config, self.ring, self.text, self.observer = config, ring, text, None
         self.item, self.index, self.special, self.began = None, 0, False, 0.0
         self.start, self.took = 0.0, [-1.0, -1.0, -1.0]
+        self.attributes = None  # of pytest's reports
         self.terminal = Terminal(config, out)
         if runner:
             self.terminal.failures = None
@@ -73,10 +74,16 @@ class Reporter:
             self.took[k] = report.duration
             if not self.start:
                 self.start = getattr(report, "start", 0.0) or time.time() - report.duration
-            if report.outcome == "passed" and not report.sections and not report.user_properties and not hasattr(report, "wasxfail"):
+            if report.outcome == "passed" and not report.sections and not report.user_properties and not self.marked(report, item, k):
                 return
         self.special = True
         self.ring.send(wire.REPORT, self.index, self.encode(report))
+
+    def marked(self, report, item, k):
+        """Whether a plugin has given a report what pytest's own have not: whoever is told of it may look for that."""
+        if self.attributes is None:
+            self.attributes = frozenset(vars(make_report(item, k, 0.0, 0.0)))
+        return not self.attributes.issuperset(vars(report))
 
     def encode(self, report):
         data = {

@@ -1,19 +1,22 @@
 """What a child of L1 does: runs items and reports them."""
 import collections
+import json
 import os
 import signal
 import struct
 import sys
 import time
 
-from . import wire
+from . import basetemp, wire
 from .alarm import Alarm
 from .around import Unsupported, own_capture_files
 from .fastloop import FastLoop
+from .nodes import Controller, Slot, environment, output, told
 from .recorder import threads
 from .replay import REPLAYED, Replay
 from .reporter import Reporter, dump
 from .ring import Ring, high
+from .sharing import alone, apart, group
 from .stage import renew
 
 _pair = struct.Struct("<II")
@@ -39,9 +42,12 @@ class Run:
         for item in self.items:
             path, line, _ = item.location
             rows.append((item.nodeid, path, (line or 0) + 1, group(item)))
+        side = self.plugin.side
+        inputs, untold = (side.inputs, side.untold) if isinstance(side, Controller) else ((), "")
         return {"items": rows, "mode": "fast" if self.loop else "compatible", "reason": self.reason,
                 "hooks": self.foreign_hooks(), "whole": whole(self.session), "entire": entire(self.session),
-                "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.loop), "threads": threads()}
+                "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.items, self.loop) or untold,
+                "apart": apart(config, isinstance(side, Controller)), "inputs": inputs, "threads": threads()}
 
     def foreign_hooks(self):
         """Who beside pytest implements hooks of the loop: {hook: modules}."""
@@ -53,6 +59,7 @@ class Run:
 
     def run(self, message, fds):
         plugin, session, config = self.plugin, self.session, self.session.config
+        common = high(fds.pop()) if message.get("common") else None
         memory, bell_in, bell_out = (high(fd) for fd in fds[:3])
         own_capture_files(config, fds[3:5])
         if len(fds) > 5:
@@ -63,8 +70,17 @@ class Run:
         self.ring = ring = Ring(memory, bell_in, bell_out)
         ring.run = message["run"]
         role = message["role"]
+        side = plugin.side
         if role == "worker":
-            become_worker(config, message["slot"], message["runners"], "%s%08x" % (RUN_ID, message["first"]))
+            if not isinstance(side, Slot):
+                become_worker(config, self.input(message))
+            basetemp.share(config, common, config.workerinput["workerid"])
+            print_nothing(config)
+        elif isinstance(side, Controller):
+            if role == "solo":
+                side.alone(config)
+            for k in range(message.get("slots", 0)):
+                side.up(k, self.items)
         reporter = Reporter(config, ring, message.get("text", False), role == "worker",
                             None if message.get("silent") or role == "worker" else high(os.dup(1)))
         plugin.reporter = reporter
@@ -83,6 +99,7 @@ class Run:
             if role == "controller":
                 for _ in feed:
                     pass
+                basetemp.adopt(config, common)
                 if session.shouldfail:
                     raise session.Failed(session.shouldfail)
             elif self.loop is not None:
@@ -97,6 +114,14 @@ class Run:
                 recorder.observer.test = None  # what reads for a report at the end reads for no test
             self.spent = time.perf_counter() - began[0], time.process_time() - began[1]
             reporter.terminal.flush()
+
+    def input(self, message):
+        """What pytest-xdist gives a worker that shares this session."""
+        slot, side = message["slot"], self.plugin.side
+        given = getattr(self.session.config.option, "testrunuid", None)
+        values = {"workerid": "gw%d" % slot, "workercount": message["runners"], "testrunuid": given or "%s%08x" % (RUN_ID, message["first"]),
+                  "mainargv": sys.argv}
+        return dict(told(side.inputs[slot]), **values) if isinstance(side, Controller) and slot < len(side.inputs) else values
 
     def whole_items(self, feed, reporter):
         """pytest's own loop."""
@@ -126,6 +151,9 @@ class Run:
                     self.replay.settle()
                     for first, count in _pair.iter_unpack(data):
                         queue.extend(range(first, first + count))
+                elif kind == wire.DOWN:
+                    self.plugin.reporter.terminal.flush()
+                    self.plugin.side.down(item, json.loads(data.decode()))
                 elif kind == wire.FINISH:
                     finished = True
                 elif kind == wire.STOP:
@@ -162,7 +190,10 @@ class Run:
         if recorder is not None:
             recorder.observing = False
             self.ring.send(wire.OBSERVED, 0, dump(recorder.observer.take()))
-        self.ring.send(wire.DONE, 0, dump({"status": status, "ran": self.ran, "wall": self.spent[0], "cpu": self.spent[1]}))
+        said = {"status": status, "ran": self.ran, "wall": self.spent[0], "cpu": self.spent[1]}
+        if isinstance(self.plugin.side, Slot):
+            said.update(output(self.session.config, self.session, status))
+        self.ring.send(wire.DONE, 0, dump(said))
 
 
 def new_output(config, fds):
@@ -211,62 +242,14 @@ def entire(session):
                 or any("::" in str(a) for a in config.args) or session.testsfailed)
 
 
-def group(item):
-    """The name of xdist_group, as pytest-xdist reads it."""
-    mark = item.get_closest_marker("xdist_group")
-    if mark is None:
-        return ""
-    return str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
-
-
 RUN_ID = os.urandom(12).hex()  # the beginning of a run's id for pytest-xdist's fixture, made in the common parent
 
 
-# Hooks by which a plugin gathers what happened in its process; with several workers it would see a part of it.
-GATHERING = ("pytest_runtest_logreport", "pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure")
-# Distributions' modules that implement one of these and gather nothing.
-HARMLESS = ("_hypothesis_pytestplugin", "hypothesis.", "xdist.", "anyio.", "pytest_asyncio.", "pytest_mock.")
-
-
-def alone(config, loop):
-    """Why the items have to run in one process, "" when they need not."""
-    if getattr(config.option, "capture", "") == "no":
-        return "-s"
-    if loop is None:
-        return "the loop is pytest's own"
-    for name in GATHERING:
-        for impl in getattr(config.hook, name).get_hookimpls():
-            module = getattr(impl.function, "__module__", "") or ""
-            path = getattr(sys.modules.get(module), "__file__", None) or ""
-            if module.startswith(("_pytest.", "_dxworker.") + HARMLESS) or os.path.basename(path) == "conftest.py":
-                continue
-            return "%s implements %s" % (module or "a plugin", name)
-    for plugin in config.pluginmanager.get_plugins():
-        path = getattr(plugin, "__file__", None) or ""
-        if os.path.basename(path) == "conftest.py" and reads_workers(path):
-            return "%s asks which worker it is in" % os.path.relpath(path, str(config.invocation_params.dir))
-    return ""
-
-
-def reads_workers(path):
-    """Whether a conftest asks while the session is configured, which the workers share here."""
-    try:
-        with open(path, "rb") as f:
-            text = f.read()
-    except OSError:
-        return False
-    return any(word in text for word in (b"workerinput", b"PYTEST_XDIST_WORKER", b"pytest_configure_node", b"is_xdist_worker"))
-
-
-def become_worker(config, slot, runners, run_id):
+def become_worker(config, values):
     """What pytest-xdist gives its workers, and nothing of what is the controller's."""
-    name = "gw%d" % slot
-    config.workerinput = {"workerid": name, "workercount": runners, "testrunuid": run_id, "mainargv": sys.argv}
-    config.workeroutput = {}
-    os.environ["PYTEST_XDIST_WORKER"] = name
-    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(runners)
-    os.environ["PYTEST_XDIST_TESTRUNUID"] = config.workerinput["testrunuid"]
-    pm = config.pluginmanager
+    slot = Slot(values, values["workercount"], getattr(config.option, "dist", "no"))
+    slot.main(config)
+    environment(values)
     junitxml = sys.modules.get("_pytest.junitxml")
     if junitxml is not None:
         junitxml.pytest_unconfigure(config)  # takes back what was made for --junitxml
@@ -274,11 +257,14 @@ def become_worker(config, slot, runners, run_id):
     given = getattr(factory, "_given_basetemp", None)
     if given is not None:
         given.mkdir(parents=True, exist_ok=True)
-        factory._given_basetemp = given / ("popen-" + name)
-    # Only the controller prints.
+        factory._given_basetemp = given / ("popen-" + values["workerid"])
+
+
+def print_nothing(config):
+    """Only the controller prints."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
-    capturing = getattr(pm.get_plugin("capturemanager"), "_global_capturing", None)
+    capturing = getattr(config.pluginmanager.get_plugin("capturemanager"), "_global_capturing", None)
     saved = getattr(getattr(capturing, "out", None), "targetfd_save", None)
     if saved is not None:
         os.dup2(null, saved)

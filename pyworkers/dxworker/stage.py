@@ -13,7 +13,7 @@ import socket
 import struct
 import sys
 
-from . import bytecode
+from . import bytecode, nodes
 from .recorder import STDLIB, Recorder, threads
 from .ring import high
 
@@ -133,6 +133,7 @@ class Plugin:
         self.stage, self.recorder, self.keep = stage, recorder, keep
         self.reporter = None
         self.role = None  # of roles.py, in a process that runs items
+        self.side = None  # of nodes.py, where the items are shared out
 
     def light(self, index):
         """Whether only pytest itself hears of an item's passed phases."""
@@ -143,36 +144,74 @@ class Plugin:
         """Decorates the hooks; pytest is imported by then."""
         import pytest
         cls = type(self)
-        for name in ("pytest_load_initial_conftests", "pytest_collection", "pytest_runtestloop", "pytest_runtest_logreport",
+        for name in ("pytest_configure", "pytest_sessionstart", "pytest_collection", "pytest_runtestloop", "pytest_runtest_logreport",
                      "pytest_report_teststatus"):
             setattr(cls, name, pytest.hookimpl(tryfirst=True)(getattr(cls, name)))
+        for name in ("pytest_load_initial_conftests", "pytest_cmdline_main"):
+            setattr(cls, name, pytest.hookimpl(hookwrapper=True, tryfirst=True)(getattr(cls, name)))
+        for name in ("pytest_configure", "pytest_sessionstart"):
+            setattr(cls.Last, name, pytest.hookimpl(trylast=True)(getattr(cls.Last, name)))
 
     def pytest_load_initial_conftests(self, early_config):
         if self.recorder is not None:
             self.recorder.observe(early_config.rootpath if hasattr(early_config, "rootpath") else early_config.rootdir)
-        self.pause("P", early_config)
+        self.side = nodes.side(self.pause("P", early_config))
+        if self.side is not None:
+            self.side.early(early_config)
+        yield
+
+    def pytest_cmdline_main(self, config):
+        if self.side is not None:
+            self.side.main(config)
+        yield
+
+    def pytest_configure(self, config):
+        if self.side is not None:
+            self.side.configure(config)
+
+    class Last:
+        """What has to be behind the hooks of plugins that are loaded later."""
+
+        def __init__(self, plugin):
+            self.plugin = plugin
+
+        def pytest_configure(self, config):
+            if self.plugin.side is not None:
+                self.plugin.side.last(config)
+
+        def pytest_sessionstart(self, session):
+            if self.plugin.side is not None:
+                self.plugin.side.start(session)
+
+    def pytest_sessionstart(self, session):
+        if self.side is not None:
+            self.side.configure(session.config)
 
     def pytest_collection(self, session):
         self.pause("B1", session.config)
 
     def pause(self, name, config):
-        """Stops where forks may go on for several sessions; one gets files of its own, and has begun now."""
+        """Stops where forks may go on for several sessions, and returns what this one is told; it gets files of its own, and has
+        begun now."""
         if name not in self.stage.stops:
-            return
+            return {}
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             if stream is not None:
                 stream.flush()
-        message, fds = self.stage.stop(name, threads=threads(), **self.recorder.state(config))
+        seen = self.recorder.state(config) if self.recorder is not None else {}
+        message, fds = self.stage.stop(name, threads=threads(), **seen)
         if not fds:
-            return
+            return message
         from .around import own_capture_files  # not at the top: these need pytest
         from .roles import as_if_new, new_output
-        self.recorder.expect(self.stage.control.sock.fileno(), self.stage.watch)
+        if self.recorder is not None:
+            self.recorder.expect(self.stage.control.sock.fileno(), self.stage.watch)
         new_output(config, fds[:3])
         own_capture_files(config, fds[3:])
         renew(message.get("environ"))
         if message.get("again"):
             as_if_new(config)
+        return message
 
     def pytest_runtestloop(self, session):
         option = session.config.option
@@ -284,7 +323,7 @@ def main(control, alive, plain):
     plugin = Plugin(stage, recorder, message.get("keep", False))
     plugin.install()
     try:
-        status = int(pytest.main(message["args"], plugins=[plugin]))
+        status = int(pytest.main(message["args"], plugins=[plugin, plugin.Last(plugin)]))
     except BrokenPipeError:  # who reads the output has had enough, as `head`
         status = 1  # as the interpreter ends for it
         silence()

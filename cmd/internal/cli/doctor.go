@@ -169,6 +169,9 @@ func (p *program) workers(d *page, r engine.Request, x pool.Inspection) {
 	default:
 		d.line("workers", "1; -n auto would be %d", processors(p.env))
 	}
+	if x.Alone == "" && x.Apart != "" {
+		d.line("", "several would each collect for themselves: %s", x.Apart)
+	}
 }
 
 // platform says what this machine gives.
