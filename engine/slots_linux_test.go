@@ -163,6 +163,18 @@ def test_still(pytestconfig): assert os.path.isdir(pytestconfig.mine)
 	}
 }
 
+// TestOneCollectionWhereItDoes has nothing in a project that workers must not
+// share.
+func TestOneCollectionWhereItDoes(t *testing.T) {
+	for _, v := range enginetest.Versions {
+		r, _ := request(t, v, write(t, map[string]string{"pytest.ini": "[pytest]\n", "conftest.py": "", "test_a.py": "def test_a(): pass\ndef test_b(): pass\n"}))
+		r.Workers, r.Root = 2, r.Dir
+		if res, status := runTests(t, r); status != 0 || res.started.Workers != 2 || res.started.Reason != "" {
+			t.Errorf("%s: status %d, %d workers, %q", v, status, res.started.Workers, res.started.Reason)
+		}
+	}
+}
+
 // TestSlotDies has tests end the processes that were configured for them: the
 // others run in new ones, and plugins are told.
 func TestSlotDies(t *testing.T) {

@@ -158,6 +158,8 @@ class Plugin:
         message, fds = self.stage.stop("P")
         if fds:
             dup_over(fds)
+        if self.recorder is not None:
+            self.recorder.forked(self.stage.control.sock.fileno(), self.stage.watch)
         self.side = nodes.side(message)
         if self.side is not None:
             self.side.early(early_config)
