@@ -13,6 +13,22 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
 )
 
+// write makes a project of files.
+func write(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
 // covered is a project that is covered in part: at import, by the conftest, by
 // tests of several files, and in a process that a test starts.
 func covered() map[string]string {

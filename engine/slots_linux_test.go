@@ -17,22 +17,6 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 )
 
-// write makes a project of files.
-func write(t *testing.T, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 // withXdist are the environments that have pytest-xdist.
 func withXdist(t *testing.T) map[string]string {
 	t.Helper()
