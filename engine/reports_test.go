@@ -83,6 +83,24 @@ func TestCoverageOfWorkers(t *testing.T) {
 	}
 }
 
+// TestCoverageNamesContexts keeps all on one worker where pytest-cov would
+// refuse several.
+func TestCoverageNamesContexts(t *testing.T) {
+	for name, python := range enginetest.Reports(t) {
+		files := covered()
+		files[".coveragerc"] = "[run]\ndynamic_context = test_function\n"
+		r, out := requestOf(t, python, write(t, files), "--cov=app", "-p", "no:cacheprovider")
+		r.Workers = 2
+		res, status := runTests(t, r)
+		if status != 0 || len(res.order) != 9 || res.started.Reason != "one worker: coverage's dynamic_context is test_function" {
+			t.Errorf("%s: status %d, %d results, %q", name, status, len(res.order), res.started.Reason)
+		}
+		if s := out.String(); !strings.Contains(s, "\nTOTAL ") {
+			t.Errorf("%s: no coverage in\n%s", name, s)
+		}
+	}
+}
+
 // lines is what a coverage data file holds, by file and context.
 func lines(t *testing.T, python, dir string) string {
 	t.Helper()
