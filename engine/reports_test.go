@@ -13,6 +13,22 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
 )
 
+// write makes a project of files.
+func write(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
 // covered is a project that is covered in part: at import, by the conftest, by
 // tests of several files, and in a process that a test starts.
 func covered() map[string]string {
@@ -63,6 +79,24 @@ func TestCoverageOfWorkers(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestCoverageNamesContexts keeps all on one worker where pytest-cov would
+// refuse several.
+func TestCoverageNamesContexts(t *testing.T) {
+	for name, python := range enginetest.Reports(t) {
+		files := covered()
+		files[".coveragerc"] = "[run]\ndynamic_context = test_function\n"
+		r, out := requestOf(t, python, write(t, files), "--cov=app", "-p", "no:cacheprovider")
+		r.Workers = 2
+		res, status := runTests(t, r)
+		if status != 0 || len(res.order) != 9 || res.started.Reason != "one worker: coverage's dynamic_context is test_function" {
+			t.Errorf("%s: status %d, %d results, %q", name, status, len(res.order), res.started.Reason)
+		}
+		if s := out.String(); !strings.Contains(s, "\nTOTAL ") {
+			t.Errorf("%s: no coverage in\n%s", name, s)
 		}
 	}
 }

@@ -17,22 +17,6 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 )
 
-// write makes a project of files.
-func write(t *testing.T, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 // withXdist are the environments that have pytest-xdist.
 func withXdist(t *testing.T) map[string]string {
 	t.Helper()
@@ -159,6 +143,18 @@ def test_still(pytestconfig): assert os.path.isdir(pytestconfig.mine)
 		}
 		if left, _ := os.ReadDir(here); len(left) > 0 {
 			t.Errorf("%s: %v is left", v, left)
+		}
+	}
+}
+
+// TestOneCollectionWhereItDoes has nothing in a project that workers must not
+// share.
+func TestOneCollectionWhereItDoes(t *testing.T) {
+	for _, v := range enginetest.Versions {
+		r, _ := request(t, v, write(t, map[string]string{"pytest.ini": "[pytest]\n", "conftest.py": "", "test_a.py": "def test_a(): pass\ndef test_b(): pass\n"}))
+		r.Workers, r.Root = 2, r.Dir
+		if res, status := runTests(t, r); status != 0 || res.started.Workers != 2 || res.started.Reason != "" {
+			t.Errorf("%s: status %d, %d workers, %q", v, status, res.started.Workers, res.started.Reason)
 		}
 	}
 }

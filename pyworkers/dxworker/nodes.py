@@ -83,7 +83,11 @@ class Controller:
         self.nodes, self.inputs, self.untold = [], [], ""
 
     def early(self, config):
-        stand_for(config.known_args_namespace, self.workers, self.dist)
+        options = config.known_args_namespace
+        if by_function(options):
+            self.untold = "coverage's dynamic_context is test_function"
+        else:
+            stand_for(options, self.workers, self.dist)
 
     def main(self, config):
         pass
@@ -91,7 +95,7 @@ class Controller:
     def configure(self, config):
         """Sets what conftests and plugins read of `-n`. pytest-xdist distributes only where there is a tx, too."""
         option = config.option
-        if hasattr(option, "numprocesses") and hasattr(option, "tx"):
+        if hasattr(option, "numprocesses") and hasattr(option, "tx") and not self.untold:
             option.numprocesses, option.dist = self.workers, self.dist
 
     def last(self, config):
@@ -100,6 +104,8 @@ class Controller:
             self.hide(config)
 
     def start(self, session):
+        if self.untold:
+            return
         config = session.config
         manager = Nodes(config, self.workers)
         hook(config, "pytest_xdist_setupnodes", config=config, specs=manager.specs)
@@ -192,6 +198,17 @@ def measures(option):
     """Whether pytest-benchmark is to measure: it would not when tests are distributed."""
     return hasattr(option, "benchmark_disable") and not (
         option.benchmark_skip or option.benchmark_disable and not option.benchmark_enable)
+
+
+def by_function(options):
+    """Whether coverage names contexts by itself: pytest-cov refuses that where tests are distributed."""
+    if not getattr(options, "cov_source", None) or getattr(options, "no_cov", False):
+        return False
+    try:
+        from coverage import Coverage
+        return Coverage(config_file=options.cov_config).config.dynamic_context == "test_function"
+    except Exception:
+        return False  # pytest-cov meets it, too, and says so
 
 
 def hook(where, name, **kwargs):

@@ -81,6 +81,11 @@ class Recorder:
                 pass
         return kinds
 
+    def forked(self, *own):
+        """Says that this process is a fork, with descriptors that are ours in the place of its parent's."""
+        now = self._descriptors()
+        self.descriptors = {fd: what for fd, what in now.items() if fd in self.descriptors or fd in own}
+
     @staticmethod
     def _looked_for(config, items):
         """The files that pytest looks for in the folders of the tests and in all above, by stat, which no event tells of."""
@@ -100,10 +105,6 @@ class Recorder:
         self.observing = False
         return told
 
-    def expect(self, *fds):
-        """These descriptors are ours."""
-        self.descriptors.update(dict.fromkeys(fds, "ours"))
-
     def state(self, config, items=()):
         """What the engine is told: the files that were read, and why the stage can serve one session or run only."""
         # What is compiled is as its source is, or not used; see bytecode.py.
@@ -122,8 +123,9 @@ class Recorder:
         keep = [p for p in files | folders if own is None or not p.startswith(own)]
         shared = self.shared
         if not shared:
+            before = {what for what in self.descriptors.values() if not what.startswith("anon_inode:")}  # pytest keeps another of them
             for fd, what in self._descriptors().items():
-                if fd not in self.descriptors and what.startswith(("socket:", "pipe:", "anon_inode:")):
+                if fd not in self.descriptors and what not in before and what.startswith(("socket:", "pipe:", "anon_inode:")):
                     shared = "a socket, pipe or queue is open"
         return {"files": keep, "shared": shared}
 

@@ -200,12 +200,12 @@ class Plugin:
                 stream.flush()
         seen = self.recorder.state(config) if self.recorder is not None else {}
         message, fds = self.stage.stop(name, threads=threads(), **seen)
+        if self.recorder is not None:
+            self.recorder.forked(self.stage.control.sock.fileno(), self.stage.watch)
         if not fds:
             return message
         from .around import own_capture_files  # not at the top: these need pytest
         from .roles import as_if_new, new_output
-        if self.recorder is not None:
-            self.recorder.expect(self.stage.control.sock.fileno(), self.stage.watch)
         new_output(config, fds[:3])
         own_capture_files(config, fds[3:])
         renew(message.get("environ"))
