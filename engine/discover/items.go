@@ -245,8 +245,8 @@ func (c *collector) entry(s *scope, e *entry) {
 			c.function(e.name, &function{s, b.stmt, e.name}, isFunc, reason)
 		}
 	case bindClass:
-		if isClass || m.Stmts[b.stmt].B.Len > 0 || s.mod.attrs[b.stmt] != nil || m.Stmts[b.stmt+1].Kind == pysrc.Decorator ||
-			hasTestAttr(m, b.stmt) {
+		decorated := int(b.stmt)+1 < len(m.Stmts) && m.Stmts[b.stmt+1].Kind == pysrc.Decorator
+		if isClass || m.Stmts[b.stmt].B.Len > 0 || s.mod.attrs[b.stmt] != nil || decorated || hasTestAttr(m, b.stmt) {
 			c.value(s, e, s.value(e, len(e.binds)-1), isFunc, isClass, reason)
 		}
 	case bindFrom:

@@ -98,3 +98,14 @@ func TestFilesWithoutTests(t *testing.T) {
 		}
 	}
 }
+
+// TestClassWithoutBody has a class at the end of a file that is being typed.
+func TestClassWithoutBody(t *testing.T) {
+	for _, text := range []string{"class A:", "class A", "class A:\n", "class A(object): pass", "class A: ..."} {
+		dir := t.TempDir()
+		write(t, dir, "test_a.py", "def test_a(): pass\n"+text)
+		if ids, _ := discover(t, dir, ""); len(ids) != 1 {
+			t.Errorf("%q: %v", text, ids)
+		}
+	}
+}
