@@ -56,6 +56,16 @@ func (m memory) Text(p string) ([]byte, error) {
 
 func (m memory) Prefetch([]string) {}
 
+// others reports whether a folder has Python files beside one.
+func (m memory) others(dir, but string) bool {
+	for p := range m {
+		if _, in := file.Rel(dir, p); in && p != but && strings.HasSuffix(p, ".py") {
+			return true
+		}
+	}
+	return false
+}
+
 // The universe of the random projects: paths and statements that have a lot
 // to do with each other.
 var (
@@ -216,8 +226,15 @@ func TestClosure(t *testing.T) {
 		}
 		for p := range g.Files() {
 			var want []string
-			for _, r := range in.Roots { // or by who lists its folder
-				if slices.Contains(reached[p], r) || slices.Contains(reached[filepath.Dir(p)], r) {
+			by := slices.Clone(reached[p])
+			for dir := filepath.Dir(p); ; dir = filepath.Dir(dir) { // or by who lists its folder,
+				by = append(by, reached[dir]...)
+				if dir == top || m.others(dir, p) {
+					break // or the one above, with which it may have come
+				}
+			}
+			for _, r := range in.Roots {
+				if slices.Contains(by, r) {
 					want = append(want, r)
 				}
 			}
