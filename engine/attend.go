@@ -1,6 +1,9 @@
 package engine
 
-import "context"
+import (
+	"context"
+	"sync"
+)
 
 // attend begins to watch a run's project, for an attentive engine. An engine
 // has one project; it watches as the first run's configuration has it.
@@ -26,6 +29,8 @@ func (e *Engine) attend(r Request) {
 			return // runs make their sessions themselves
 		}
 		defer barrier.Close()
+		var refreshes sync.WaitGroup
+		defer refreshes.Wait()
 		for {
 			select {
 			case <-ctx.Done():
@@ -35,7 +40,7 @@ func (e *Engine) attend(r Request) {
 			if _, err := barrier.Pass(ctx); err != nil {
 				return
 			}
-			e.pool.Refresh(ctx)
+			refreshes.Go(func() { e.pool.Refresh(ctx) }) // the next edit gives it up
 		}
 	}()
 }

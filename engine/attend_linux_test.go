@@ -35,8 +35,11 @@ func TestAttentive(t *testing.T) {
 	}
 	first := stamp()
 	// It begins to watch beside; an edit before that is met by the next run.
-	for until := time.Now().Add(20 * time.Second); stamp() == first && time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+	for range 10 {
 		w.write("test_a.py", test+"def test_b(): assert 0\n")
+		for until := time.Now().Add(2 * time.Second); stamp() == first && time.Now().Before(until); {
+			time.Sleep(5 * time.Millisecond) // nobody tells of it
+		}
 	}
 	if stamp() == first {
 		t.Fatal("nothing is collected before a run asks")

@@ -37,7 +37,10 @@ func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string)
 				session.template = st.process
 			}
 			session.head.finish()
-			return session, session.head.tell(s.Stdout, s.Stderr, false)
+			if err = session.head.tell(s.Stdout, s.Stderr, false); err != nil {
+				break
+			}
+			return session, nil
 		}
 		keep := session.info.Shared == "" && session.seen.racy == ""
 		if fork = session.info.Threads == "" && (keep || session.info.Stage == pluginsStage && s.Workers > 0); !fork {

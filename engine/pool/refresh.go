@@ -19,41 +19,46 @@ type recipe struct {
 
 // refresh is a session that is being made beside.
 type refresh struct {
-	key  string
-	done chan struct{} // closed when it is there, or has failed
+	key    string
+	cancel func()
+	done   chan struct{} // closed when it is there, or has failed
 }
 
 // Refresh makes the session of the last run anew if it is outdated, while
 // nobody waits for it: a run that comes meanwhile has it. During runs it does
-// nothing yet; what has changed then is looked at when they are over.
+// nothing yet; what has changed then is looked at when they are over. One that
+// is under way is given up, for it may hang in what has just been edited.
 func (p *Pool) Refresh(ctx context.Context) {
-	for {
-		select { // or what has just changed would be in doubt, see look
-		case <-time.After(file.RacyWindowNs):
-		case <-ctx.Done():
-			return
-		}
-		p.mu.Lock()
-		busy := p.running > 0 || p.making != nil
-		p.missed = busy && p.last != nil
-		if busy || p.last == nil {
-			p.mu.Unlock()
-			return
-		}
-		r := *p.last
-		m := &refresh{key: r.key, done: make(chan struct{})}
-		p.making = m
+	select { // or what has just changed would be in doubt, see look
+	case <-time.After(file.RacyWindowNs):
+	case <-ctx.Done():
+		return
+	}
+	p.mu.Lock()
+	for p.making != nil {
+		before := p.making
 		p.mu.Unlock()
-		p.remake(ctx, r)
+		before.cancel()
+		<-before.done
+		p.mu.Lock()
+	}
+	if p.missed = p.running > 0; p.missed || p.last == nil {
+		p.mu.Unlock()
+		return
+	}
+	r := *p.last
+	ctx, cancel := context.WithCancel(ctx)
+	m := &refresh{key: r.key, cancel: cancel, done: make(chan struct{})}
+	p.making = m
+	p.mu.Unlock()
+	defer func() {
+		cancel()
 		p.mu.Lock()
 		p.making = nil
-		again := p.missed
 		p.mu.Unlock()
 		close(m.done)
-		if !again {
-			return
-		}
-	}
+	}()
+	p.remake(ctx, r)
 }
 
 func (p *Pool) remake(ctx context.Context, r recipe) {
@@ -71,8 +76,14 @@ func (p *Pool) remake(ctx context.Context, r recipe) {
 	p.keep(s, r.workers)
 }
 
-// again remembers how a session was made. The pool is locked.
+// again remembers how a session was made, where another like it could be kept:
+// what a project does to others while it is collected is for runs only. The
+// pool is locked.
 func (p *Pool) again(s *Session) {
+	if s.info.Shared != "" || s.info.Threads != "" || s.slots != nil || s.robbed {
+		p.forget()
+		return
+	}
 	workers := max(len(s.workers), 1)
 	if p.last != nil && p.last.key == s.key {
 		p.last.settings.Env, p.last.workers = s.vars, workers
@@ -115,6 +126,9 @@ func (r *recipe) close() {
 
 // forget has no session made anew. The pool is locked.
 func (p *Pool) forget() {
+	if p.making != nil {
+		p.making.cancel()
+	}
 	if p.last != nil {
 		p.last.close()
 		p.last = nil

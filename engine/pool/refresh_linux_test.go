@@ -125,3 +125,69 @@ func TestRefresh(t *testing.T) {
 		t.Errorf("behind an error: %v, process %d, %d was ready", tests, pid, ready)
 	}
 }
+
+// TestRefreshGivesUp saves what hangs while it is imported, and then what does
+// not.
+func TestRefreshGivesUp(t *testing.T) {
+	p := newProject(t, "9.2.0")
+	p.write("stamp", "")
+	stamp := filepath.Join(p.settings.Dir, "stamp")
+	before, _ := file.Stat(stamp)
+	p.session()
+	p.write("test_a.py", "import os, time\nos.utime('stamp')\ntime.sleep(1000)\n")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.pool.Refresh(t.Context())
+	}()
+	for now := before; now == before; now, _ = file.Stat(stamp) {
+		time.Sleep(time.Millisecond) // nobody tells of it
+	}
+	p.write("test_a.py", "def test_b(): pass\n")
+	p.pool.Refresh(t.Context())
+	<-ended
+	if tests, _, _ := p.session(); !slices.Equal(tests, []string{"test_a.py::test_b"}) {
+		t.Errorf("%v", tests)
+	}
+}
+
+// TestRefreshStartsNothing leaves alone a project that does more than read
+// while it is collected.
+func TestRefreshStartsNothing(t *testing.T) {
+	p := newProject(t, "9.2.0")
+	p.write("conftest.py", "import subprocess\nsubprocess.run(['sh', '-c', 'echo >>started'])\n")
+	p.session()
+	p.write("test_a.py", "def test_b(): pass\n")
+	p.pool.Refresh(t.Context())
+	if b, err := os.ReadFile(filepath.Join(p.settings.Dir, "started")); string(b) != "\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// TestStemOfSeveral makes sessions from one stem at the same time.
+func TestStemOfSeveral(t *testing.T) {
+	p := newProject(t, "9.2.0")
+	_, _, loaded := p.session()
+	p.save("test_a.py", "def test_b(): pass\n")
+	type made struct {
+		s   *Session
+		err error
+	}
+	sessions := make(chan made)
+	for range 4 {
+		go func() {
+			s, err := p.pool.Session(t.Context(), p.settings)
+			sessions <- made{s, err}
+		}()
+	}
+	for range 4 {
+		m := <-sessions
+		if m.err != nil {
+			t.Fatal(m.err)
+		}
+		if !strings.Contains(m.s.Printed(), loaded) || len(m.s.Items()) != 1 || m.s.Items()[0].ID != "test_a.py::test_b" {
+			t.Errorf("%v\n%s", m.s.Items(), m.s.Printed())
+		}
+		p.pool.Release(m.s)
+	}
+}

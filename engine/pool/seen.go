@@ -30,7 +30,7 @@ func look(paths []string, began time.Time) seen {
 	for _, p := range slices.Compact(paths) {
 		id, there := file.StatAny(p)
 		young := max(id.CtimeNs, id.MtimeNs) >= since
-		if there && file.IsDir(p) {
+		if there && !strings.HasSuffix(p, ".py") && file.IsDir(p) {
 			s.names[p] = names(p)
 			young = young && anyYoung(p, since)
 		}
@@ -54,7 +54,6 @@ func (s *seen) changed() (path string, yes bool) {
 		if !folder || !there || now.Ino != id.Ino || now.Dev != id.Dev || names(path) != sum {
 			return path, true
 		}
-		s.files[path] = now
 	}
 	return "", false
 }

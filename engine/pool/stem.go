@@ -70,10 +70,7 @@ func (p *Pool) deepest(key string, to Settings) *stem {
 		if usable {
 			return st
 		}
-		p.mu.Lock()
-		p.drop(st)
-		p.mu.Unlock()
-		p.leave(st)
+		p.lose(st)
 	}
 	return nil
 }
@@ -136,10 +133,7 @@ func (p *Pool) interpreter(ctx context.Context, s Settings, key string) (*stem, 
 			}
 			err = errGone
 		}
-		p.mu.Lock()
-		p.drop(st)
-		p.mu.Unlock()
-		p.leave(st)
+		p.lose(st)
 		if ours { // else it may be the other's context that has ended
 			return nil, err
 		}
@@ -188,6 +182,14 @@ func (p *Pool) drop(st *stem) {
 	}
 }
 
+// lose forgets a stem, of which the caller is a user no more.
+func (p *Pool) lose(st *stem) {
+	p.mu.Lock()
+	p.drop(st)
+	p.mu.Unlock()
+	p.leave(st)
+}
+
 // leave says that a user of a stem is no more.
 func (p *Pool) leave(st *stem) {
 	p.mu.Lock()
@@ -224,10 +226,7 @@ func (p *Pool) fork(ctx context.Context, s Settings, interpreter, key string) (s
 		if proc, err = st.process.fork(true); err == nil {
 			return st, proc, again, nil
 		}
-		p.mu.Lock()
-		p.drop(st)
-		p.mu.Unlock()
-		p.leave(st)
+		p.lose(st)
 		if tries == len(stages) || !errors.Is(err, errGone) {
 			return nil, nil, false, err
 		}

@@ -5,7 +5,7 @@ import sys
 from .observer import STDLIB, WRITING, Observer
 
 CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
-CARED_FOR = ("capture.py", "cacheprovider.py", "rewrite.py", "faulthandler.py", "stage.py")  # the last is ours
+CARED_FOR = ("capture.py", "cacheprovider.py", "rewrite.py", "faulthandler.py")
 LOOKED_FOR = ("conftest.py", "__init__.py", "pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini",
               "setup.cfg", "setup.py")
 # Effects that a fork shares with its siblings, by the audit event that tells of them. sessionfinish and unconfigure, which
