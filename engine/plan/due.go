@@ -40,50 +40,66 @@ type Due struct {
 	Known func(func(history.Known) bool)
 }
 
-// Decide gives each item its reason, then each file of Empty. A test is due unless it passed, was
-// skipped or failed as expected in a state that differs from now only in what
-// it does not depend on; a file of Empty unless it was imported in such a state
-// by a run without an error.
+// Decide gives each item its reason, then each file of Empty. A test is due
+// unless it passed, was skipped or failed as expected in a state that differs
+// from now only in what it does not depend on, and did not fail in a later such
+// state; a file of Empty unless it was imported in such a state by a run
+// without an error.
 func (d *Due) Decide() []Reason {
 	items := slices.Clip(d.Items)
 	for _, p := range d.Empty {
 		items = append(items, &pytest.Item{ID: d.Rel(p), Path: p})
 	}
 	out := make([]Reason, len(items))
-	left := 0
+	open := make([]int, 0, len(items)) // the items that no state has decided yet
 	for i, it := range items {
 		out[i] = Reason{Due: true, Text: "it has not passed yet"}
 		if d.matches(d.Tool.Always, d.Rel(it.Path), it.ID) {
 			out[i].Text = "[tool.dx-py] always"
 			continue
 		}
-		left++
+		open = append(open, i)
 	}
-	first := true
 	d.Known(func(k history.Known) bool {
 		c := d.Reach(k.State.Differs(d.Now))
-		for i, it := range items {
-			switch r := &out[i]; {
-			case !r.Due || r.Text == "[tool.dx-py] always":
-			case !d.passed(k, it):
-				if first && k.Failed[it.ID] {
-					r.Text = "it failed the last time"
-				}
-			default:
-				if reason, reached := c.Reason(it); reached {
-					if r.Path == nil && r.Text == "it has not passed yet" {
-						*r = reason
-					}
-					continue
-				}
-				*r = Reason{Text: fmt.Sprintf("unchanged: all it depends on is as it was when it passed (%s)", k.When.Format(time.DateTime))}
-				left--
+		open = slices.DeleteFunc(open, func(i int) bool {
+			it, r := items[i], &out[i]
+			passed, failed := d.passed(k, it), d.failed(k, it)
+			if !passed && !failed {
+				return false
 			}
-		}
-		first = false
-		return left > 0
+			reason, reached := c.Reason(it)
+			switch {
+			case reached && r.Text == "it has not passed yet" && passed:
+				*r = reason
+			case failed && (!reached || r.Text == "it has not passed yet"):
+				*r = Reason{Due: true, Text: "it failed the last time"}
+			case reached:
+			default:
+				*r = Reason{Text: fmt.Sprintf("unchanged: all it depends on is as it was when it passed (%s)", k.When.Format(time.DateTime))}
+			}
+			return !reached
+		})
+		return len(open) > 0
 	})
 	return out
+}
+
+// failed reports whether a test, or a case of a function whose cases are not
+// known, failed.
+func (d *Due) failed(k history.Known, it *pytest.Item) bool {
+	if k.Failed[it.ID] {
+		return true
+	}
+	if it.Exact() {
+		return false
+	}
+	for id := range k.Failed {
+		if pytest.Bare(id) == it.ID {
+			return true
+		}
+	}
+	return false
 }
 
 // passed reports whether a test, or all cases of a function whose cases are not
@@ -99,12 +115,7 @@ func (d *Due) passed(k history.Known, it *pytest.Item) bool {
 	for id := range k.Passed {
 		some = some || pytest.Bare(id) == it.ID
 	}
-	for id := range k.Failed {
-		if pytest.Bare(id) == it.ID {
-			return false
-		}
-	}
-	return some
+	return some && !d.failed(k, it)
 }
 
 // Rel is a path as Reach takes it: relative to the root.
