@@ -399,6 +399,9 @@ func (p *Session) forWorker(role run.Role, slot int) (*process, error) {
 	if p.info.Threads == "" && p.slots == nil {
 		return p.process.fork(false)
 	}
+	if p.consumed && p.settings.Debugged != nil {
+		return nil, ErrDebugged
+	}
 	if p.consumed {
 		p.process.wait()
 		p.process.kin.end()
