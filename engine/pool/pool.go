@@ -36,6 +36,10 @@ type Settings struct {
 	Text           bool     // reports carry their text
 	Record         bool     // what is read while the tests are collected is told; always so in a session that is kept
 
+	// Functions has the session tell which functions of the project each test
+	// enters. Only an Observer's work does it.
+	Functions bool
+
 	Workers int    // that are to share the items, at most; 0 for a session that runs them itself
 	Dist    string // pytest-xdist's name of how
 

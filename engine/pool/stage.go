@@ -40,6 +40,7 @@ type reply struct {
 	Listed  []string `json:"listed"` // folders that the project's code listed then
 	Shared  string   `json:"shared"` // why only one run may use it
 
+	Blind    string        `json:"blind"`    // why functions cannot be observed, where they were to be
 	Observed *run.Observed `json:"observed"` // while the stage was made
 
 	Hooks map[string][]string `json:"hooks"` // of the loop, with the modules beside pytest that implement them

@@ -134,6 +134,7 @@ class Plugin:
         self.reporter = None
         self.role = None  # of roles.py, in a process that runs items
         self.side = None  # of nodes.py, where the items are shared out
+        self.functions = None  # of functions.py, where they are observed
 
     def light(self, index):
         """Whether only pytest itself hears of an item's passed phases."""
@@ -297,19 +298,26 @@ def enter(message, fds):
         sys.path.insert(0, message["path0"])
 
 
-def main(control, alive, plain):
-    """Runs in the interpreter that the engine started, under its bootstrap. plain: there is no pytest."""
+def main(control, alive, runs):
+    """Runs in the interpreter that the engine started, under its bootstrap. runs: pytest, unittest, or functions: pytest, to see
+    which functions its tests enter."""
     stage = Stage(Control(socket.socket(fileno=high(control))), high(alive))
-    if plain:
+    if runs == "unittest":
         from . import unittests
         sys.meta_path.remove(finder)
         unittests.main(stage, enter, finish)
+    functions = None
+    if runs == "functions":
+        from .functions import Functions
+        functions = Functions()
     try:
         import pytest
     except ImportError as e:
         stage.control.send(failed="import", message=str(e))
         os._exit(1)
     from . import roles
+    if functions is not None:
+        from . import alone
     sys.meta_path.remove(finder)
     message, fds = stage.stop("L0")
     enter(message, fds)
@@ -323,6 +331,7 @@ def main(control, alive, plain):
     bytecode.install()
     bytecode.install_rewritten()
     plugin = Plugin(stage, recorder, message.get("keep", False))
+    plugin.functions = functions
     plugin.install()
     try:
         status = int(pytest.main(message["args"], plugins=[plugin, plugin.Last(plugin)] + debugger.plugins()))
