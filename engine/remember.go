@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"maps"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -100,20 +99,7 @@ func (r *recorder) known(now time.Time, written map[string]bool) history.Known {
 		}
 	}
 	after := workspace.StateOf(r.request.State, r.request.Config)
-	changed := r.state.Differs(after)
-	if len(changed) > 0 {
-		k.State = maps.Clone(k.State) // others read it
-	}
-	for _, p := range changed {
-		_, was := k.State[p]
-		now, there := after[p]
-		switch {
-		case written[p] && !strings.HasSuffix(p, ".py") && there:
-			k.State[p] = now // the tests' own doing
-		case was:
-			k.State[p] = ""
-		}
-	}
+	k.State = r.state.Settled(after, written)
 	return k
 }
 

@@ -135,6 +135,9 @@ func (p *Session) begin() map[string]any {
 	if s.Unittest != nil {
 		message["unittest"] = s.Unittest
 	}
+	if s.Debugged != nil {
+		message["debug"] = true
+	}
 	return message
 }
 
@@ -157,7 +160,12 @@ func (p *Session) collect(ctx context.Context) error {
 	if p.settings.Workers > 0 {
 		message["stops"] = []string{pluginsStage}
 	}
-	if err := p.ask(message); err != nil || p.info.Stage != pluginsStage {
+	err := p.ask(message)
+	if err == nil && p.info.Stage == debugStage {
+		p.settings.Debugged(p.info.Port)
+		p.info, err = p.process.stage.receive()
+	}
+	if err != nil || p.info.Stage != pluginsStage {
 		return err
 	}
 	if p.info.Threads == "" {

@@ -221,6 +221,15 @@ func (p *Session) Inspect() Inspection {
 // Alone is why all items have to run on one worker, "" when they need not.
 func (p *Session) Alone() string { return p.info.Alone }
 
+// Blind is why nobody can see which functions the tests enter, "" when that
+// can be seen: see Settings.Functions.
+func (p *Session) Blind() string {
+	if p.info.Blind == "" && p.info.Threads != "" {
+		return p.info.Threads
+	}
+	return p.info.Blind
+}
+
 // Close ends all processes. It returns when they are gone.
 func (p *Session) Close() {
 	p.endWorkers()
@@ -339,7 +348,7 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 			}
 		}
 		if err == nil && role != run.Solo && p.settings.Unittest == nil {
-			if role == run.Controller {
+			if role != run.Runner {
 				err = p.newCommon()
 			}
 			message["common"], files = true, append(files, p.common)
@@ -427,6 +436,9 @@ func (p *Session) forWorker(role run.Role, slot int) (*process, error) {
 	}
 	if p.info.Threads == "" && p.slots == nil {
 		return p.process.fork(false)
+	}
+	if p.consumed && p.settings.Debugged != nil {
+		return nil, ErrDebugged
 	}
 	if p.consumed {
 		p.process.wait()

@@ -40,6 +40,7 @@ type reply struct {
 	Listed  []string `json:"listed"` // folders that the project's code listed then
 	Shared  string   `json:"shared"` // why only one run may use it
 
+	Blind    string        `json:"blind"`    // why functions cannot be observed, where they were to be
 	Observed *run.Observed `json:"observed"` // while the stage was made
 
 	Hooks map[string][]string `json:"hooks"` // of the loop, with the modules beside pytest that implement them
@@ -49,6 +50,7 @@ type reply struct {
 	Failed  string `json:"failed"`
 	Message string `json:"message"`
 	Ended   *int   `json:"ended"`
+	Port    int    `json:"port"` // of debugpy
 }
 
 // item is a collected test: [id, path, line, group of xdist_group].
@@ -98,7 +100,11 @@ func (s *stage) receive() (r reply, err error) {
 	if err := json.Unmarshal(b, &r); err != nil {
 		return r, fmt.Errorf("reading a worker's message: %w", err)
 	}
-	if r.Failed != "" {
+	switch r.Failed {
+	case "":
+	case "debugpy":
+		return r, &DebugpyError{r.Message}
+	default:
 		return r, fmt.Errorf("%s: %s", r.Failed, r.Message)
 	}
 	return r, nil

@@ -26,6 +26,9 @@ const (
 	// Controller runs nothing; it is told what runners report, and is the
 	// session whose end the user sees.
 	Controller Role = "controller"
+	// Observer runs each item alone, in a process of its own, and tells nothing
+	// but which functions it enters. It is no role of Run's.
+	Observer Role = "observer"
 )
 
 // Workers starts processes that run a session's items.

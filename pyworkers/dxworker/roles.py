@@ -48,6 +48,7 @@ class Run:
         return {"items": rows, "mode": "fast" if self.loop else "compatible", "reason": self.reason,
                 "hooks": self.foreign_hooks(), "whole": whole(self.session), "entire": entire(self.session),
                 "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.items, self.loop) or untold,
+                "blind": self.plugin.functions.check() if self.plugin.functions is not None else "",
                 "apart": apart(config, isinstance(side, Controller)), "inputs": inputs, "threads": threads()}
 
     def foreign_hooks(self):
@@ -71,7 +72,9 @@ class Run:
             as_if_new(config)
         self.ring = ring = Ring(memory, bell_in, bell_out)
         ring.run = message["run"]
-        role = message["role"]
+        role, functions = message["role"], None
+        if role == "observer":
+            role, functions = "worker", plugin.functions
         side = plugin.side
         if role == "worker":
             if not isinstance(side, Slot):
@@ -104,6 +107,9 @@ class Run:
                 basetemp.adopt(config, common)
                 if session.shouldfail:
                     raise session.Failed(session.shouldfail)
+            elif functions is not None:
+                from .alone import Alone
+                Alone(self, functions, reporter, message).run(feed)
             elif self.loop is not None:
                 self.loop.run(feed, reporter)
             else:
@@ -195,6 +201,9 @@ class Run:
         said = {"status": status, "ran": self.ran, "wall": self.spent[0], "cpu": self.spent[1]}
         if isinstance(self.plugin.side, Slot):
             said.update(output(self.session.config, self.session, status))
+        functions = self.plugin.functions
+        if functions is not None:
+            said["session"], said["early"] = functions.take(self.session.config), functions.early(self.session.config)
         self.ring.send(wire.DONE, 0, dump(said))
 
 

@@ -13,7 +13,7 @@ import socket
 import struct
 import sys
 
-from . import bytecode, nodes
+from . import bytecode, debugger, nodes
 from .recorder import STDLIB, Recorder, threads
 from .ring import high
 
@@ -134,6 +134,7 @@ class Plugin:
         self.reporter = None
         self.role = None  # of roles.py, in a process that runs items
         self.side = None  # of nodes.py, where the items are shared out
+        self.functions = None  # of functions.py, where they are observed
 
     def light(self, index):
         """Whether only pytest itself hears of an item's passed phases."""
@@ -297,22 +298,31 @@ def enter(message, fds):
         sys.path.insert(0, message["path0"])
 
 
-def main(control, alive, plain):
-    """Runs in the interpreter that the engine started, under its bootstrap. plain: there is no pytest."""
+def main(control, alive, runs):
+    """Runs in the interpreter that the engine started, under its bootstrap. runs: pytest, unittest, or functions: pytest, to see
+    which functions its tests enter."""
     stage = Stage(Control(socket.socket(fileno=high(control))), high(alive))
-    if plain:
+    if runs == "unittest":
         from . import unittests
         sys.meta_path.remove(finder)
         unittests.main(stage, enter, finish)
+    functions = None
+    if runs == "functions":
+        from .functions import Functions
+        functions = Functions()
     try:
         import pytest
     except ImportError as e:
         stage.control.send(failed="import", message=str(e))
         os._exit(1)
     from . import roles
+    if functions is not None:
+        from . import alone
     sys.meta_path.remove(finder)
     message, fds = stage.stop("L0")
     enter(message, fds)
+    if message.get("debug"):
+        debugger.wait(stage)
     recorder = None
     if message.get("keep"):
         sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # as at the interpreter's start
@@ -321,9 +331,10 @@ def main(control, alive, plain):
     bytecode.install()
     bytecode.install_rewritten()
     plugin = Plugin(stage, recorder, message.get("keep", False))
+    plugin.functions = functions
     plugin.install()
     try:
-        status = int(pytest.main(message["args"], plugins=[plugin, plugin.Last(plugin)]))
+        status = int(pytest.main(message["args"], plugins=[plugin, plugin.Last(plugin)] + debugger.plugins()))
     except BrokenPipeError:  # who reads the output has had enough, as `head`
         status = 1  # as the interpreter ends for it
         silence()
