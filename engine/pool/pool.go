@@ -288,8 +288,9 @@ func (p *Session) fail(ctx context.Context, err error) error {
 	if p.process == nil {
 		return err
 	}
-	p.process.stage.close()
+	p.process.stage.conn.Close() // not its alive pipe, which would end it while it says why it ends
 	status := p.process.wait()
+	p.process.stage.close()
 	p.process.kin.end()
 	p.endTemplate()
 	if p.head != nil {

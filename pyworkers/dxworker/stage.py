@@ -338,6 +338,8 @@ def main(control, alive, runs):
     except BrokenPipeError:  # who reads the output has had enough, as `head`
         status = 1  # as the interpreter ends for it
         silence()
+    except BaseException as e:  # it passes through pytest, from a conftest
+        status = uncaught(e)
     try:
         finish()
         if plugin.role is None:
@@ -346,6 +348,18 @@ def main(control, alive, runs):
             plugin.role.finish(status)
     finally:
         os._exit(status & 0xff)
+
+
+def uncaught(error):
+    """Says what the interpreter would have said, and returns its exit status, or a shell's name for it."""
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        return error.code or 0
+    if isinstance(error, SystemExit):
+        print(error.code, file=sys.stderr)
+    else:
+        import traceback
+        traceback.print_exception(type(error), error, error.__traceback__.tb_next)
+    return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
 def silence():
