@@ -40,11 +40,18 @@ type Request struct {
 	// Elsewhere counts tests that are not due in files that Args leaves out.
 	Elsewhere int
 	Retries   int
-	Timeout   time.Duration   // how long a test may take; 0 for ever
-	FlakyFail bool            // a test that passed when it ran again is a failure
-	Terminal  bool            // tests may read the caller's terminal
-	Texts     bool            // results carry what pytest prints of a failure
-	Kill      <-chan struct{} // closed when a cancelled run is to end at once
+	Timeout   time.Duration // how long a test may take; 0 for ever
+	FlakyFail bool          // a test that passed when it ran again is a failure
+	Terminal  bool          // tests may read the caller's terminal
+
+	// Debugged has the tests run in a process that waits, before it reads anything
+	// of the project, until a debugger has attached to the loopback port that it is
+	// called with. No time limit holds, nothing is remembered. Of an Engine that is
+	// nil, and one worker; nil for nobody.
+	Debugged func(port int)
+
+	Texts bool            // results carry what pytest prints of a failure
+	Kill  <-chan struct{} // closed when a cancelled run is to end at once
 
 	Stdin, Stdout, Stderr *os.File // nil: /dev/null
 
@@ -231,6 +238,9 @@ func (r *Request) settings() (s pool.Settings, err error) {
 			s.Dist = string(plan.Load)
 		}
 	}
+	if r.Debugged != nil {
+		s.Debugged, s.Record = r.Debugged, false
+	}
 	if r.Module || s.Unittest != nil {
 		s.Path0 = r.Dir
 	}
@@ -269,12 +279,23 @@ func (e *Engine) close(r Request, s *pool.Session) {
 // PytestArgs are the arguments for pytest: with xdist, where it is installed, told not to
 // distribute: that is ours to do, and its workers would leave us no items.
 func (r *Request) PytestArgs() []string {
-	if !slices.ContainsFunc(r.Env.Plugins, func(p pyenv.Plugin) bool { return p.Name == "xdist" }) {
+	var more []string
+	if r.plugin("xdist") {
+		more = append(more, "-n0", "--dist=no")
+	}
+	if r.Debugged != nil {
+		more = append(more, r.undisturbed()...)
+	}
+	if len(more) == 0 {
 		return r.Args
 	}
 	at := slices.Index(r.Args, "--")
 	if at < 0 {
 		at = len(r.Args)
 	}
-	return slices.Concat(r.Args[:at], []string{"-n0", "--dist=no"}, r.Args[at:])
+	return slices.Concat(r.Args[:at], more, r.Args[at:])
+}
+
+func (r *Request) plugin(name string) bool {
+	return slices.ContainsFunc(r.Env.Plugins, func(p pyenv.Plugin) bool { return p.Name == name })
 }

@@ -45,6 +45,11 @@ type Settings struct {
 
 	Unittest *Unittest // for a session without pytest; nil for pytest's
 
+	// Debugged has the process wait, before anything of the project is read, until
+	// a debugger has attached to the loopback port that it is called with. nil:
+	// nobody debugs. Only Open knows it.
+	Debugged func(port int)
+
 	beside bool // nobody waits for it: nothing is shown, the files are only like those of a run
 }
 

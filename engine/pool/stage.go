@@ -50,6 +50,7 @@ type reply struct {
 	Failed  string `json:"failed"`
 	Message string `json:"message"`
 	Ended   *int   `json:"ended"`
+	Port    int    `json:"port"` // of debugpy
 }
 
 // item is a collected test: [id, path, line, group of xdist_group].
@@ -99,7 +100,11 @@ func (s *stage) receive() (r reply, err error) {
 	if err := json.Unmarshal(b, &r); err != nil {
 		return r, fmt.Errorf("reading a worker's message: %w", err)
 	}
-	if r.Failed != "" {
+	switch r.Failed {
+	case "":
+	case "debugpy":
+		return r, &DebugpyError{r.Message}
+	default:
 		return r, fmt.Errorf("%s: %s", r.Failed, r.Message)
 	}
 	return r, nil

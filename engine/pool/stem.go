@@ -36,6 +36,7 @@ const (
 	pluginsStage     = "P"
 	configStage      = "B1"
 	collectedStage   = "L1"
+	debugStage       = "debug" // behind L0, of a process that is debugged: it goes on by itself
 )
 
 // root is the interpreter.

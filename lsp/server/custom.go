@@ -97,8 +97,10 @@ func (s *server) requestRun(p *testproto.RunParams, release func()) (*testproto.
 	switch {
 	case p.RunID == "":
 		return nil, fmt.Errorf("%w: a runId is missing", jsonrpc2.ErrInvalidParams)
-	case p.Kind != "" && p.Kind != "run":
+	case p.Kind != "" && p.Kind != "run" && p.Kind != "debug":
 		return nil, jsonrpc2.Errorf(requestFailed, "runs of kind %s are not offered", p.Kind)
+	case p.Continuous && p.Kind == "debug":
+		return nil, jsonrpc2.Errorf(requestFailed, "a run that is debugged is not continuous")
 	case p.Continuous && p.Selection == "affected":
 		return nil, jsonrpc2.Errorf(requestFailed, "a continuous run takes the tests that are listed: it runs what edits affect by itself")
 	case p.Selection != "" && p.Selection != "listed" && p.Selection != "affected":
@@ -154,7 +156,7 @@ func (s *server) plan(p *testproto.RunParams) ([]*part, *testproto.RunResult, er
 	var parts []*part
 	of := func(f *folder) *part {
 		if byFolder[f] == nil {
-			byFolder[f] = &part{folder: f, args: p.Args, env: p.Env}
+			byFolder[f] = &part{folder: f, args: p.Args, env: p.Env, debug: p.Kind == "debug"}
 			parts = append(parts, byFolder[f])
 		}
 		return byFolder[f]

@@ -63,6 +63,7 @@ type part struct {
 	except []string // ids of cases that are known at run time only
 	args   []string
 	env    map[string]*string
+	debug  bool        // in a process that waits for a debugger
 	due    *engine.Due // nil: all runs
 	only   []key       // what is due of it
 }
@@ -157,6 +158,11 @@ func (s *server) prepare(r *testRun, parts []*part) error {
 	if !trusted {
 		return jsonrpc2.Errorf(requestFailed, "this workspace is not trusted yet, so no Python is started; "+
 			"trust it with the initialization option {\"trusted\": true}")
+	}
+	for _, p := range parts {
+		if err := p.prepareDebug(); err != nil {
+			return err
+		}
 	}
 	s.runs.mu.Lock()
 	r.parts = parts
@@ -277,8 +283,13 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 	sink.before = sink.digests()
 	q.Texts, q.Refused = true, sink.refused
 	q.Before = func(files history.State) { sink.state = &state{files, own.Root} }
-	status, err := p.folder.engine.Run(ctx, q, sink)
-	p.folder.ran.Store(true)
+	var status int
+	if p.debug {
+		status, err = s.debug(ctx, r, p, q, sink)
+	} else {
+		status, err = p.folder.engine.Run(ctx, q, sink)
+		p.folder.ran.Store(true)
+	}
 	sink.settled.Wait()
 	if status > r.status {
 		r.status = status

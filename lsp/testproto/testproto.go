@@ -26,6 +26,7 @@ const (
 	MethodTestStates      = "dx-py/testStates"          // StatesParams
 	MethodRunOutput       = "dx-py/runOutput"           // OutputParams
 	MethodRunRestarted    = "dx-py/runRestarted"        // RestartedParams
+	MethodDebugAttach     = "dx-py/debugAttach"         // DebugAttachParams
 	MethodRunEnded        = "dx-py/runEnded"            // EndedParams
 	MethodServerStatus    = "experimental/serverStatus" // ServerStatus
 )
@@ -227,6 +228,16 @@ type RestartedParams struct {
 	RunID    string   `json:"runId"`
 	Enqueued []Ref    `json:"enqueued"`
 	Cause    []string `json:"cause"`
+}
+
+// DebugAttachParams say where a run of kind debug waits for a debugger, of the
+// debug adapter protocol, to attach.
+type DebugAttachParams struct {
+	RunID string `json:"runId"`
+	Root  string `json:"root"`
+	Host  string `json:"host"`
+	Port  int    `json:"port"`
+	Cwd   string `json:"cwd"`
 }
 
 // EndedParams end a run: nothing of the run follows.

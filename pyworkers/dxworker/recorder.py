@@ -2,6 +2,7 @@
 import os
 import sys
 
+from . import debugger
 from .observer import STDLIB, WRITING, Observer
 
 CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
@@ -156,6 +157,8 @@ def threads():
     """Why this process must not be forked, "" when it can be: other threads would not be in the fork, and what they hold would
     stay held."""
     import threading
+    if debugger.attached:
+        return "it is debugged"
     running = [t.name for t in threading.enumerate() if t is not threading.current_thread()]
     if running:
         return "threads run: " + ", ".join(running[:3])

@@ -13,7 +13,7 @@ import socket
 import struct
 import sys
 
-from . import bytecode, nodes
+from . import bytecode, debugger, nodes
 from .recorder import STDLIB, Recorder, threads
 from .ring import high
 
@@ -321,6 +321,8 @@ def main(control, alive, runs):
     sys.meta_path.remove(finder)
     message, fds = stage.stop("L0")
     enter(message, fds)
+    if message.get("debug"):
+        debugger.wait(stage)
     recorder = None
     if message.get("keep"):
         sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # as at the interpreter's start
@@ -332,7 +334,7 @@ def main(control, alive, runs):
     plugin.functions = functions
     plugin.install()
     try:
-        status = int(pytest.main(message["args"], plugins=[plugin, plugin.Last(plugin)]))
+        status = int(pytest.main(message["args"], plugins=[plugin, plugin.Last(plugin)] + debugger.plugins()))
     except BrokenPipeError:  # who reads the output has had enough, as `head`
         status = 1  # as the interpreter ends for it
         silence()
