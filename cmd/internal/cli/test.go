@@ -195,7 +195,7 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) (err error) {
 		e, r.Kill = p.call.Engine(cmp.Or(r.Root, r.Dir)), p.call.Kill
 		p.call.Begin()
 	}
-	unchanged := 0
+	unchanged, again := 0, engine.Outcomes(nil)
 	if f.affected {
 		e.Settle()
 		d, err := p.affectedOnly(ws, &r, &f)
@@ -205,6 +205,10 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) (err error) {
 		if unchanged = len(d.Items) - d.Count(); len(d.Files) == 0 && !d.Others {
 			p.timings.mark("selection")
 			return p.nothingDue(f, unchanged)
+		}
+		if d.ByFunctions {
+			again = engine.Outcomes{}
+			sinks = append(sinks, again)
 		}
 	}
 	p.timings.mark("selection")
@@ -281,6 +285,9 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) (err error) {
 			fmt.Fprintf(p.stderr, "error: %v\n", err)
 		}
 		err = nil
+	}
+	if again != nil && err == nil && ctx.Err() == nil {
+		e.ObserveAgain(ctx, r, again)
 	}
 	return err
 }
