@@ -112,11 +112,15 @@ type Engine struct {
 	writing sync.WaitGroup // histories
 	writes  sync.Mutex     // held while results are written
 	learns  sync.Mutex     // held while cases are
+
+	observing sync.Mutex
+	unobserve func() // ends what ObserveAgain does; nil when there is nothing
 }
 
 // Close ends all processes. No run may be under way.
 func (e *Engine) Close() {
 	e.ignore()
+	e.notObserving()
 	e.pool.Close()
 	e.writing.Wait()
 }
@@ -133,6 +137,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	if r.Env.Python == "" {
 		return 4, pyenv.ErrNone
 	}
+	e.notObserving()
 	s, err := r.settings()
 	if err != nil {
 		return 4, err

@@ -2,8 +2,10 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -37,7 +39,8 @@ func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string)
 				session.template = st.process
 			}
 			session.head.finish()
-			if err = session.head.tell(s.Stdout, s.Stderr, false); err != nil {
+			// One who has gone is met again by the run.
+			if err = session.head.tell(s.Stdout, s.Stderr, false); err != nil && !errors.Is(err, syscall.EPIPE) {
 				break
 			}
 			return session, nil

@@ -164,7 +164,9 @@ func (d *dispatcher) end(p *process, i int, timing wire.Timing) {
 	}
 	t.done = true
 	d.totals[r.Outcome]++
-	d.emit(Event{Test: r})
+	told := *r
+	d.emit(Event{Test: &told})
+	r.Text, r.Sections, r.Subtests = "", nil, nil // nobody asks again, and those of all tests may be much
 }
 
 // last tells what was held back of an item that has ended for good; else the

@@ -10,6 +10,7 @@ import time
 from . import basetemp, coverage, wire
 from .alarm import Alarm
 from .around import Unsupported, own_capture_files
+from .bulk import Bulk
 from .fastloop import FastLoop
 from .nodes import Controller, Slot, environment, output, told
 from .recorder import threads
@@ -60,6 +61,7 @@ class Run:
 
     def run(self, message, fds):
         plugin, session, config = self.plugin, self.session, self.session.config
+        bulk = Bulk(high(fds.pop()) if message.get("bulk") else None)
         common = high(fds.pop()) if message.get("common") else None
         memory, bell_in, bell_out = (high(fd) for fd in fds[:3])
         own_capture_files(config, fds[3:5])
@@ -84,7 +86,7 @@ class Run:
                 side.alone(config)
             for k in range(message.get("slots", 0)):
                 side.up(k, self.items)
-        reporter = Reporter(config, ring, message.get("text", False), role == "worker",
+        reporter = Reporter(config, ring, bulk, message.get("text", False), role == "worker",
                             None if message.get("silent") or role == "worker" else high(os.dup(1)))
         plugin.reporter = reporter
         plugin.role = self
