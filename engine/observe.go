@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/discover"
@@ -64,14 +65,6 @@ func Observe(ctx context.Context, r Request) (*Observation, error) {
 		return nil, err
 	}
 	r.Stdin, r.Stdout, r.Stderr, r.Terminal, r.Texts, r.Workers, r.Retries = nil, nil, nil, false, false, 1, 0
-	if r.plugged("pytest_cov") {
-		r.Args = append([]string{"--no-cov"}, r.Args...)
-	}
-	s, err := r.settings()
-	if err != nil {
-		return nil, err
-	}
-	s.Functions, s.Record = true, true
 	o := &Observation{
 		Pass:     history.Pass{Env: r.DueEnv(), When: time.Now(), State: workspace.StateOf(r.State, r.Config)},
 		Tests:    map[string]Entered{},
@@ -81,6 +74,14 @@ func Observe(ctx context.Context, r Request) (*Observation, error) {
 	if o.State == nil {
 		return nil, &BlindError{"the project has too many folders"}
 	}
+	if r.plugged("pytest_cov") {
+		r.Args = append([]string{"--no-cov"}, r.Args...) // it would trace the code
+	}
+	s, err := r.settings()
+	if err != nil {
+		return nil, err
+	}
+	s.Functions, s.Record = true, true
 	session, err := pool.Open(ctx, s)
 	if err != nil {
 		return nil, err
@@ -99,7 +100,6 @@ func Observe(ctx context.Context, r Request) (*Observation, error) {
 		return nil, err
 	}
 	session.Sweep(0)
-	o.settle(workspace.StateOf(r.State, r.Config), r)
 	return o, nil
 }
 
@@ -201,20 +201,55 @@ func (o *Observation) take(id string, x alone) {
 	}
 }
 
-// settle has of files that changed meanwhile nobody know the state, but of those
-// that tests write.
-func (o *Observation) settle(after history.State, r Request) {
-	opened := history.LoadOpened(workspace.StateFolder(r.State, r.Root))
-	opened.Add(r.Root, nil, nil, o.opened.Written)
-	written := map[string]bool{}
-	for _, p := range opened.Written {
-		written[p] = true
+// ObserveAgain observes the tests of a request's run anew, each alone: ran are
+// their outcomes. An engine that lives does it beside what follows, and gives it
+// up when another run begins. What cannot be seen goes by files the next time.
+func (e *Engine) ObserveAgain(ctx context.Context, r Request, ran map[string]pytest.Outcome) {
+	r.Before, r.Refused, r.Synced, r.Kill = nil, nil, nil, nil
+	due := r.Due
+	r.Due = func(id string) bool {
+		_, did := ran[id]
+		return did && (due == nil || due(id))
 	}
-	o.State = o.State.Settled(after, written)
+	if len(ran) == 0 {
+		return
+	}
+	observe := func(ctx context.Context, keep sync.Locker) {
+		if o, err := Observe(ctx, r); err == nil {
+			keep.Lock()
+			defer keep.Unlock()
+			_, _ = o.Keep(&r, ran)
+		}
+	}
+	if e == nil {
+		observe(ctx, new(sync.Mutex))
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	e.observing.Lock()
+	defer e.observing.Unlock()
+	e.unobserve = cancel
+	e.writing.Go(func() {
+		defer cancel()
+		observe(ctx, &e.writes)
+	})
 }
 
-// Keep writes what the pass saw, of tests that a run of all in the same state
-// ended as they did alone; the others go by files. It says of how many tests
+// notObserving gives up what ObserveAgain does.
+func (e *Engine) notObserving() {
+	if e == nil {
+		return
+	}
+	e.observing.Lock()
+	defer e.observing.Unlock()
+	if e.unobserve != nil {
+		e.unobserve()
+		e.unobserve = nil
+	}
+}
+
+// Keep writes what the pass saw, of tests in files of which all ended in a run
+// in the same state as they did alone; the others go by files. It says of how many tests
 // the functions are known.
 func (o *Observation) Keep(r *Request, ran map[string]pytest.Outcome) (known int, err error) {
 	dir := workspace.StateFolder(r.State, r.Root)
@@ -224,15 +259,34 @@ func (o *Observation) Keep(r *Request, ran map[string]pytest.Outcome) (known int
 			return 0, err
 		}
 	}
+	written := map[string]bool{}
+	for _, p := range opened.Written {
+		written[p] = true
+	}
+	after := workspace.StateOf(r.State, r.Config)
+	aside(o.State, after, r.Root, o.When)
+	o.State = o.State.Settled(after, written)
 	shapes := history.OpenShapes(dir)
 	defer shapes.Close()
 	if err := shapes.Learn(r.Root, o.State); err != nil {
 		return 0, err
 	}
+	together := map[string]bool{} // files with tests that need others of the file
+	for id, e := range o.Tests {
+		if _, was := ran[id]; !was {
+			delete(o.Tests, id)
+			continue
+		}
+		if outcome, ended := o.Outcomes[id]; ended && ran[id].String() != outcome {
+			together[pytest.ParseID(id).Path] = true
+			e.Not = "alone it ended otherwise: " + outcome + ", not " + ran[id].String()
+			o.Tests[id] = e
+		}
+	}
 	tests := map[string]map[string][]string{}
 	for id, e := range o.Tests {
-		if e.Not == "" && ran[id].String() != o.Outcomes[id] {
-			e.Not = fmt.Sprintf("alone it ended otherwise: %s, not %s", o.Outcomes[id], ran[id])
+		if e.Not == "" && together[pytest.ParseID(id).Path] {
+			e.Not = "a test of its file needs others"
 			o.Tests[id] = e
 		}
 		if tests[id] = nil; e.Not == "" {

@@ -202,6 +202,7 @@ func TestObserveKeeps(t *testing.T) {
 	dir := files(t, map[string]string{
 		"pytest.ini": "[pytest]\n", "lib.py": "def f(): pass\n",
 		"test_a.py": "import lib\ndone = []\ndef test_first(): done.append(lib.f())\ndef test_second(): assert done\n",
+		"test_b.py": "import lib\ndef test_f(): lib.f()\n",
 	})
 	if old != "" {
 		r, _ := requestOf(t, old, dir)
@@ -223,7 +224,7 @@ func TestObserveKeeps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known, err := o.Keep(&r, map[string]pytest.Outcome{"test_a.py::test_first": pytest.Passed, "test_a.py::test_second": pytest.Passed})
+	known, err := o.Keep(&r, map[string]pytest.Outcome{"test_a.py::test_first": pytest.Passed, "test_a.py::test_second": pytest.Passed, "test_b.py::test_f": pytest.Passed})
 	if err != nil || known != 1 || o.Tests["test_a.py::test_second"].Not != "alone it ended otherwise: failed, not passed" {
 		t.Errorf("%d known, %v, %v", known, err, o.Tests)
 	}

@@ -20,6 +20,10 @@ const executedVersion = 1
 // until they are seen again.
 const maxPasses = 48
 
+// maxExecutions is how many of a test are kept: an edit that is taken back finds
+// what was seen before it.
+const maxExecutions = 4
+
 // maxFunctions bounds the table of functions; beyond it all is forgotten.
 const maxFunctions = 1 << 20
 
@@ -145,18 +149,39 @@ func (e *Executed) pass(n int) *Pass {
 	return p
 }
 
-// Of is what a test entered when it was seen last; false when that is not
-// known.
-func (e *Executed) Of(id string) (x Execution, ok bool) {
+// Of is what a test entered, as the newest passes saw it, the newest first.
+func (e *Executed) Of(id string) (all []Execution) {
 	r, ok := e.store.Get(id)
 	if !ok {
-		return x, false
+		return nil
 	}
-	data := r.Data
-	next := func() (v uint64) {
+	for _, data := range split(r.Data) {
+		if x, ok := e.execution(data); ok {
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+// split parts a test's record into those of passes, each behind its length.
+func split(data []byte) (all [][]byte) {
+	for len(data) > 0 {
+		size, n := binary.Uvarint(data)
+		if n <= 0 || size > uint64(len(data)-n) {
+			return all
+		}
+		all = append(all, data[n:n+int(size)])
+		data = data[n+int(size):]
+	}
+	return all
+}
+
+func (e *Executed) execution(data []byte) (x Execution, ok bool) {
+	ok = true
+	next := func() uint64 {
 		v, n := binary.Uvarint(data)
 		if n <= 0 {
-			ok = false
+			ok, data = false, nil
 			return 0
 		}
 		data = data[n:]
@@ -164,16 +189,15 @@ func (e *Executed) Of(id string) (x Execution, ok bool) {
 	}
 	x.Number, x.table = int(next()), e.functions()
 	last := uint64(0)
-	for ok && len(data) > 0 {
+	for len(data) > 0 {
 		last += next()
+		if last >= uint64(len(x.table.all)) {
+			return x, false
+		}
 		x.entered = append(x.entered, uint32(last))
-		ok = ok && last < uint64(len(x.table.all))
-	}
-	if !ok {
-		return x, false
 	}
 	x.Pass = e.pass(x.Number)
-	return x, x.Pass != nil
+	return x, ok && x.Pass != nil
 }
 
 // Keep adds what a pass saw: functions by file, by test. Of tests that are nil
@@ -198,7 +222,7 @@ func (e *Executed) Keep(p Pass, tests map[string]map[string][]string) error {
 	for _, id := range slices.Sorted(maps.Keys(tests)) {
 		if tests[id] == nil {
 			if _, known := e.store.Get(id); known {
-				add = append(add, store.Record{Key: id, Data: binary.AppendUvarint(nil, 0)}) // there is no such pass
+				add = append(add, store.Record{Key: id})
 			}
 			continue
 		}
@@ -221,6 +245,14 @@ func (e *Executed) Keep(p Pass, tests map[string]map[string][]string) error {
 			data = binary.AppendUvarint(data, uint64(n-last))
 			last = n
 		}
+		data = append(binary.AppendUvarint(nil, uint64(len(data))), data...)
+		if r, known := e.store.Get(id); known && !forget {
+			for i, old := range split(r.Data) {
+				if n, _ := binary.Uvarint(old); i < maxExecutions-1 && slices.Contains(passes, int(n)) {
+					data = append(binary.AppendUvarint(data, uint64(len(old))), old...)
+				}
+			}
+		}
 		add = append(add, store.Record{Key: id, Data: data})
 	}
 	for key, v := range map[string]any{tableKey: table.all, passesKey: passes, passKey(number): p} {
@@ -242,7 +274,9 @@ func (e *Executed) Keep(p Pass, tests map[string]map[string][]string) error {
 			return slices.Contains(passes, int(n))
 		}
 		r, ok := e.store.Get(key)
-		n, _ := binary.Uvarint(r.Data)
-		return ok && slices.Contains(passes, int(n))
+		return ok && slices.ContainsFunc(split(r.Data), func(x []byte) bool {
+			n, _ := binary.Uvarint(x)
+			return slices.Contains(passes, int(n))
+		})
 	})
 }

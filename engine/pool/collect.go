@@ -138,6 +138,9 @@ func (p *Session) begin() map[string]any {
 	if s.Debugged != nil {
 		message["debug"] = true
 	}
+	if s.Coverage != "" {
+		message["coverage"] = s.Coverage
+	}
 	return message
 }
 

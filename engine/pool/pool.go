@@ -45,6 +45,10 @@ type Settings struct {
 
 	Unittest *Unittest // for a session without pytest; nil for pytest's
 
+	// Coverage has the workers tell which lines of a folder each test runs, and is
+	// that folder; "" for none. Only Open knows it.
+	Coverage string
+
 	// Debugged has the process wait, before anything of the project is read, until
 	// a debugger has attached to the loopback port that it is called with. nil:
 	// nobody debugs. Only Open knows it.

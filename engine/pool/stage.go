@@ -104,6 +104,8 @@ func (s *stage) receive() (r reply, err error) {
 	case "":
 	case "debugpy":
 		return r, &DebugpyError{r.Message}
+	case "coverage":
+		return r, &CoverageError{r.Message}
 	default:
 		return r, fmt.Errorf("%s: %s", r.Failed, r.Message)
 	}

@@ -81,7 +81,7 @@ func (s *server) Initialize(_ context.Context, p *protocol.InitializeParams) (*p
 		ServerInfo:   protocol.ServerInfo{Name: "dx-py-ls", Version: protocol.NewOptional(s.opts.Version)},
 	}
 	if s.can.tests {
-		b, err := json.Marshal(map[string]any{"dxPyTests": testproto.ServerCapability{Version: testproto.Version, Continuous: true, Debug: pool.Supported}})
+		b, err := json.Marshal(map[string]any{"dxPyTests": testproto.ServerCapability{Version: testproto.Version, Continuous: true, Debug: pool.Supported, Coverage: pool.Supported}})
 		if err != nil {
 			return nil, err
 		}

@@ -2,7 +2,7 @@
 import os
 import sys
 
-from . import debugger
+from . import coverage, debugger
 from .observer import STDLIB, WRITING, Observer
 
 CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
@@ -159,6 +159,8 @@ def threads():
     import threading
     if debugger.attached:
         return "it is debugged"
+    if coverage.active is not None:
+        return "its lines are counted"
     running = [t.name for t in threading.enumerate() if t is not threading.current_thread()]
     if running:
         return "threads run: " + ", ".join(running[:3])

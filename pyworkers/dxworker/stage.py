@@ -13,7 +13,7 @@ import socket
 import struct
 import sys
 
-from . import bytecode, debugger, nodes
+from . import bytecode, coverage, debugger, nodes
 from .recorder import STDLIB, Recorder, threads
 from .ring import high
 
@@ -323,6 +323,8 @@ def main(control, alive, runs):
     enter(message, fds)
     if message.get("debug"):
         debugger.wait(stage)
+    if message.get("coverage"):
+        coverage.start(stage, message["coverage"])
     recorder = None
     if message.get("keep"):
         sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # as at the interpreter's start
@@ -341,6 +343,8 @@ def main(control, alive, runs):
     except BaseException as e:  # it passes through pytest, from a conftest
         status = uncaught(e)
     try:
+        if coverage.active is not None:
+            coverage.active.stop()  # before it is stopped at exit, and forgets
         finish()
         if plugin.role is None:
             stage.control.send(ended=status)
