@@ -131,3 +131,9 @@ faults:
 # the process killed: every answer right, nothing grows. SEED repeats.
 soak:
 	DX_ROUNDS=$(ROUNDS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run 'TestWriteThenRun|TestAgainstPytest|TestClients|TestResidentKilled' ./cmd/internal/cli
+
+# Random edits between the runs of a living engine, each against a fresh pytest,
+# so many in each of four ways.
+EDITS ?= 500
+fresh:
+	DX_EDITS=$(EDITS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run TestFreshAfterEdits ./engine
