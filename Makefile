@@ -116,8 +116,9 @@ MUTATED ?= .mutated
 MUTATIONS ?= 20
 SEED ?= 1
 ONLY ?= 0
+# NARROW=1 has affected --audit go before, so that what is due is found by function; BODIES=1 mutates bodies of functions only.
 mutate: build
-	$(GO) run ./cmd/internal/bench -mutate -n $(MUTATIONS) -seed $(SEED) -only $(ONLY) $(QUICK_MUTATE) -shared $(SHARED) -dir $(MUTATED) -binary bin/dx-py-ls $(NAMES)
+	$(GO) run ./cmd/internal/bench -mutate $(if $(NARROW),-narrow) $(if $(BODIES),-bodies) -n $(MUTATIONS) -seed $(SEED) -only $(ONLY) $(QUICK_MUTATE) -shared $(SHARED) -dir $(MUTATED) -binary bin/dx-py-ls $(NAMES)
 
 # What has to hold before a commit.
 check: lint test
