@@ -310,7 +310,7 @@ func (x *subject) plain(imports bool) (a answer, err error) {
 
 // affected runs what is due.
 func (x *subject) affected() (a answer, err error) {
-	args := []string{"--cli", "test", "--affected", "--no-daemon", "--format", "jsonl", "--python", x.Python, "--state-dir", filepath.Join(x.home, "mutate-state"), "-n", "1"}
+	args := []string{"--cli", "test", "--affected", "--no-daemon", "--unobserved", "--format", "jsonl", "--python", x.Python, "--state-dir", filepath.Join(x.home, "mutate-state"), "-n", "1"}
 	said, status, err := x.run(nil, x.binary, append(args, x.Args...)...)
 	if err != nil {
 		return a, err

@@ -200,7 +200,7 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) error {
 		if unchanged = len(d.Items) - d.Count(); len(d.Files) == 0 && !d.Others {
 			return p.nothingDue(f, unchanged)
 		}
-		if d.ByFunctions {
+		if d.ByFunctions && !f.unobserved {
 			again = engine.Outcomes{}
 			sinks = append(sinks, again)
 		}
