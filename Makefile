@@ -16,7 +16,7 @@ LDFLAGS := -s -w $(if $(STATIC),-linkmode external -extldflags "-static")
 # noasm: engine/internal/cpu asks the processor, in three instructions of sixty.
 TAGS := netgo,osusergo,noasm
 
-.PHONY: build demo test race lint fuzz-short bench conformance mutate faults check e2e-nvim e2e-node e2e-emacs
+.PHONY: build demo test race lint fuzz-short bench keystrokes conformance mutate faults soak check e2e-nvim e2e-node e2e-emacs
 
 build:
 	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/dx-py-ls ./cmd/dx-py-ls
@@ -65,9 +65,14 @@ fuzz-short:
 	$(FUZZ) -fuzz FuzzFrame -fuzztime $(QUICK) ./engine/wire
 	$(FUZZ) -fuzz FuzzOpen -fuzztime $(SLOW) ./engine/store
 
-# Speed beside the peers, as ratios; writes testdata/perf. Long.
+# Speed beside the peers, as ratios; writes testdata/perf and README's tables.
+# Quarter of an hour; ROWS=run-193 prints those rows only.
+ROWS ?=
 bench: build
-	$(GO) run ./cmd/internal/bench -shared $(SHARED) -dir $(BENCH) -binary bin/dx-py-ls -out testdata/perf
+	$(GO) run ./cmd/internal/bench -shared $(SHARED) -dir $(BENCH) -binary bin/dx-py-ls $(if $(ROWS),-rows '$(ROWS)')
+
+# How long the language server takes for a keystroke, and to its first tree.
+keystrokes:
 	$(GO) test -run NONE -bench Keystroke -benchtime 400x ./lsp/server
 	$(GO) test -run NONE -bench FirstTree -benchtime 10x ./lsp/server
 
@@ -121,3 +126,8 @@ check: lint test
 ROUNDS ?= 1000
 faults:
 	DX_ROUNDS=$(ROUNDS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run 'TestRandomSignals|TestFaults' ./engine
+
+# Runs through one resident process with edits between, many clients at once,
+# the process killed: every answer right, nothing grows. SEED repeats.
+soak:
+	DX_ROUNDS=$(ROUNDS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run 'TestWriteThenRun|TestAgainstPytest|TestClients|TestResidentKilled' ./cmd/internal/cli

@@ -18,12 +18,13 @@ const maxDueFiles = 200
 
 // Due is which tests of a project are due.
 type Due struct {
-	Items   []*pytest.Item
-	Reasons []plan.Reason // of Items
-	Files   []string      // with tests that are due, or that are broken; in pytest's order
-	All     int           // files with tests
-	Known   bool          // something is known of earlier runs
-	Others  bool          // there may be tests that are not among Items: they are always due
+	Items       []*pytest.Item
+	Reasons     []plan.Reason // of Items
+	Files       []string      // with tests that are due, or that are broken; in pytest's order
+	All         int           // files with tests
+	Known       bool          // something is known of earlier runs
+	ByFunctions bool          // an audit has shown that what is due can be found by functions
+	Others      bool          // there may be tests that are not among Items: they are always due
 }
 
 // FindDue decides by what is known of earlier runs. The request's Root and
@@ -33,7 +34,7 @@ func FindDue(snap *workspace.Snapshot, r *Request) (*Due, error) {
 	if err != nil {
 		return nil, err
 	}
-	reasons, known, err := dueReasons(snap, r, suite.Items, suite.Empty())
+	reasons, known, narrowed, err := dueReasons(snap, r, suite.Items, suite.Empty())
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +43,7 @@ func FindDue(snap *workspace.Snapshot, r *Request) (*Due, error) {
 		return nil, err
 	}
 	d := NewDue(suite, g, reasons)
-	d.Known = known
+	d.Known, d.ByFunctions = known, narrowed
 	return d, nil
 }
 
@@ -76,14 +77,17 @@ func NewDue(suite *discover.Suite, g *graph.Graph, reasons []plan.Reason) *Due {
 // DueReasons gives some tests their reasons, and says whether anything is known
 // of earlier runs.
 func DueReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item) (reasons []plan.Reason, known bool, err error) {
-	return dueReasons(snap, r, items, nil)
+	reasons, known, _, err = dueReasons(snap, r, items, nil)
+	return reasons, known, err
 }
 
-func dueReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item, empty []string) (reasons []plan.Reason, known bool, err error) {
+func dueReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item, empty []string) (reasons []plan.Reason, known, narrowed bool, err error) {
 	d, err := Dependence(snap, r)
 	if err != nil {
-		return nil, false, err
+		return nil, false, false, err
 	}
+	d.Narrow = narrowing(r)
+	defer d.Narrow.Close()
 	d.Items, d.Empty, d.Now = items, empty, workspace.StateOf(r.State, r.Config)
 	d.Known = func(f func(history.Known) bool) {
 		if d.Now == nil {
@@ -94,7 +98,7 @@ func dueReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item, empt
 			return f(k)
 		})
 	}
-	return d.Decide(), known, nil
+	return d.Decide(), known, d.Narrow != nil, nil
 }
 
 // Dependence is what decides which tests a change reaches, without what is

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/cover"
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/plan"
@@ -40,11 +41,23 @@ type Request struct {
 	// Elsewhere counts tests that are not due in files that Args leaves out.
 	Elsewhere int
 	Retries   int
-	Timeout   time.Duration   // how long a test may take; 0 for ever
-	FlakyFail bool            // a test that passed when it ran again is a failure
-	Terminal  bool            // tests may read the caller's terminal
-	Texts     bool            // results carry what pytest prints of a failure
-	Kill      <-chan struct{} // closed when a cancelled run is to end at once
+	Timeout   time.Duration // how long a test may take; 0 for ever
+	FlakyFail bool          // a test that passed when it ran again is a failure
+	Terminal  bool          // tests may read the caller's terminal
+
+	// Debugged has the tests run in a process that waits, before it reads anything
+	// of the project, until a debugger has attached to the loopback port that it is
+	// called with. No time limit holds, nothing is remembered. Of an Engine that is
+	// nil, and one worker; nil for nobody.
+	Debugged func(port int)
+
+	Texts bool            // results carry what pytest prints of a failure
+	Kill  <-chan struct{} // closed when a cancelled run is to end at once
+
+	// Cover is filled with the lines that tests run, and what each test runs is
+	// kept in State; nothing else is remembered. Of an Engine that is nil, and one
+	// worker; nil for nobody.
+	Cover *cover.Report
 
 	Stdin, Stdout, Stderr *os.File // nil: /dev/null
 
@@ -99,11 +112,15 @@ type Engine struct {
 	writing sync.WaitGroup // histories
 	writes  sync.Mutex     // held while results are written
 	learns  sync.Mutex     // held while cases are
+
+	observing sync.Mutex
+	unobserve func() // ends what ObserveAgain does; nil when there is nothing
 }
 
 // Close ends all processes. No run may be under way.
 func (e *Engine) Close() {
 	e.ignore()
+	e.notObserving()
 	e.pool.Close()
 	e.writing.Wait()
 }
@@ -120,9 +137,15 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	if r.Env.Python == "" {
 		return 4, pyenv.ErrNone
 	}
+	e.notObserving()
 	s, err := r.settings()
 	if err != nil {
 		return 4, err
+	}
+	if r.Cover != nil {
+		sinks = append(sinks, r.Cover)
+		defer r.keepCovered()()
+		r.State = ""
 	}
 	seen := newRecorder(r) // before anything of the project is read
 	session, err := e.open(ctx, s)
@@ -226,6 +249,12 @@ func (r *Request) settings() (s pool.Settings, err error) {
 			s.Dist = string(plan.Load)
 		}
 	}
+	if r.Debugged != nil {
+		s.Debugged, s.Record = r.Debugged, false
+	}
+	if r.Cover != nil {
+		s.Coverage, s.Record = r.Root, false
+	}
 	if r.Module || s.Unittest != nil {
 		s.Path0 = r.Dir
 	}
@@ -264,12 +293,26 @@ func (e *Engine) close(r Request, s *pool.Session) {
 // PytestArgs are the arguments for pytest: with xdist, where it is installed, told not to
 // distribute: that is ours to do, and its workers would leave us no items.
 func (r *Request) PytestArgs() []string {
-	if !slices.ContainsFunc(r.Env.Plugins, func(p pyenv.Plugin) bool { return p.Name == "xdist" }) {
+	var more []string
+	if r.plugin("xdist") {
+		more = append(more, "-n0", "--dist=no")
+	}
+	if r.Cover != nil {
+		more = append(more, r.withoutCov()...)
+	}
+	if r.Debugged != nil {
+		more = append(more, r.undisturbed()...)
+	}
+	if len(more) == 0 {
 		return r.Args
 	}
 	at := slices.Index(r.Args, "--")
 	if at < 0 {
 		at = len(r.Args)
 	}
-	return slices.Concat(r.Args[:at], []string{"-n0", "--dist=no"}, r.Args[at:])
+	return slices.Concat(r.Args[:at], more, r.Args[at:])
+}
+
+func (r *Request) plugin(name string) bool {
+	return slices.ContainsFunc(r.Env.Plugins, func(p pyenv.Plugin) bool { return p.Name == name })
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"maps"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -100,20 +99,7 @@ func (r *recorder) known(now time.Time, written map[string]bool) history.Known {
 		}
 	}
 	after := workspace.StateOf(r.request.State, r.request.Config)
-	changed := r.state.Differs(after)
-	if len(changed) > 0 {
-		k.State = maps.Clone(k.State) // others read it
-	}
-	for _, p := range changed {
-		_, was := k.State[p]
-		now, there := after[p]
-		switch {
-		case written[p] && !strings.HasSuffix(p, ".py") && there:
-			k.State[p] = now // the tests' own doing
-		case was:
-			k.State[p] = ""
-		}
-	}
+	k.State = r.state.Settled(after, written)
 	return k
 }
 
@@ -121,14 +107,17 @@ func (r *recorder) known(now time.Time, written map[string]bool) history.Known {
 // that the run was the first to see opened:
 // those that nobody has written meanwhile are part of the state it ran in.
 func (r *recorder) aside() {
-	after := workspace.StateOf(r.request.State, r.request.Config)
-	for _, p := range r.state.Differs(after) {
-		if _, was := r.state[p]; was {
+	aside(r.state, workspace.StateOf(r.request.State, r.request.Config), r.request.Root, r.began)
+}
+
+func aside(state, after history.State, root string, began time.Time) {
+	for _, p := range state.Differs(after) {
+		if _, was := state[p]; was {
 			continue
 		}
-		id, there := file.Stat(filepath.Join(r.request.Root, filepath.FromSlash(p)))
-		if there && max(id.MtimeNs, id.CtimeNs) < r.began.UnixNano() {
-			r.state[p] = after[p]
+		id, there := file.Stat(filepath.Join(root, filepath.FromSlash(p)))
+		if there && max(id.MtimeNs, id.CtimeNs) < began.UnixNano() {
+			state[p] = after[p]
 		}
 	}
 }
@@ -189,7 +178,12 @@ func (e *Engine) remember(h *history.History, r *recorder) {
 		for _, p := range opened.Written {
 			written[p] = true
 		}
-		_ = states.Keep(r.known(now, written))
+		k := r.known(now, written)
+		_ = states.Keep(k)
+		if n := narrowing(&r.request); n != nil {
+			_ = n.Shapes.Learn(r.request.Root, k.State)
+			n.Close()
+		}
 	}
 	if e == nil {
 		write()

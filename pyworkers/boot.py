@@ -1,6 +1,7 @@
 """Makes the package of dxworker's modules from the bundle that it came with, and starts it.
 
-Arguments: descriptors of the bundle, the control socket and the alive pipe; file for the compiled modules or ""; pytest or unittest.
+Arguments: descriptors of the bundle, the control socket and the alive pipe; file for the compiled modules or ""; pytest, functions
+(pytest, observed) or unittest.
 """
 import sys
 
@@ -12,7 +13,7 @@ def boot(sources):
     import types
     from importlib.machinery import ModuleSpec
     from importlib.util import find_spec
-    control, alive, cache, plain = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5] == "unittest"
+    control, alive, cache, runs = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
     sys.argv[1:] = []
     if sys.path and sys.path[0] == "":
         del sys.path[0]
@@ -61,9 +62,9 @@ def boot(sources):
                 return ModuleSpec(name, Loader(), origin=name[10:])
 
     sys.meta_path.insert(0, Finder)
-    for name in ("wire", "hooks", "around", "ring", "observer", "recorder", "reporter", "nodes", "stage"):
+    for name in ("wire", "hooks", "around", "ring", "observer", "reporter", "coverage", "debugger", "recorder", "nodes", "stage"):
         importlib.import_module("_dxworker." + name)
     stage = sys.modules["_dxworker.stage"]
     stage.finder = Finder
-    return stage, control, alive, plain
+    return stage, control, alive, runs
 

@@ -29,7 +29,7 @@ type Request struct {
 	Dir   string
 	Files [3]*os.File // standard input, output and error
 
-	// Began is when the client was entered, Asked when it connected; both in
+	// Began is when the client was made, Asked when it connected; both in
 	// nanoseconds of CLOCK_MONOTONIC.
 	Began, Asked int64
 }

@@ -225,7 +225,7 @@ func received(oob []byte) (files []*os.File) {
 			continue
 		}
 		for _, fd := range fds {
-			files = append(files, os.NewFile(uintptr(fd), "a client's"))
+			files = append(files, os.NewFile(uintptr(fd), "the caller's file"))
 		}
 	}
 	return files

@@ -84,6 +84,18 @@ func Reports(t testing.TB) map[string]string {
 	}
 }
 
+// Debugger returns the interpreter of an environment with debugpy, and with the
+// plugins that get into its way, on a release of Python such as "3.8"; false when
+// this machine has no such Python.
+func Debugger(t testing.TB, python string) (string, bool) {
+	t.Helper()
+	base, ok := release(python)
+	if !ok {
+		return "", false
+	}
+	return environmentOf(t, base, "debugger-1-python-"+python, "pytest", "debugpy", "pytest-timeout", "pytest-cov", "pytest-xdist"), true
+}
+
 // Django returns the interpreter of an environment with Django and pytest's
 // plugin for it.
 func Django(t testing.TB) string {

@@ -92,6 +92,9 @@ func (o *Opened) Observed(root string) map[string][]string {
 			continue
 		}
 		for _, to := range o.Edges[from] {
+			if to == from {
+				continue // what it is as data says its code
+			}
 			out[filepath.Join(root, filepath.FromSlash(from))] = append(out[filepath.Join(root, filepath.FromSlash(from))], filepath.Join(root, filepath.FromSlash(to)))
 		}
 	}

@@ -44,6 +44,27 @@ func (s State) Differs(now State) []string {
 	return out
 }
 
+// Settled is the state that tests ran in, when it is another one behind them:
+// of a file that has changed nobody knows, but of those that tests write.
+func (s State) Settled(after State, written map[string]bool) State {
+	changed := s.Differs(after)
+	if len(changed) == 0 {
+		return s
+	}
+	out := maps.Clone(s) // others read it
+	for _, p := range changed {
+		_, was := s[p]
+		now, there := after[p]
+		switch {
+		case written[p] && !strings.HasSuffix(p, ".py") && there:
+			out[p] = now // the tests' own doing
+		case was:
+			out[p] = ""
+		}
+	}
+	return out
+}
+
 // Known is what is known of tests in one state.
 type Known struct {
 	Env string // names the interpreter, what is installed, options and variables

@@ -38,6 +38,8 @@ type Due struct {
 	Selection string
 	// Known calls with what is known, the newest first, until it returns false.
 	Known func(func(history.Known) bool)
+	// Narrow goes by functions too; nil for files alone.
+	Narrow *Narrow
 }
 
 // Decide gives each item its reason, then each file of Empty. A test is due
@@ -69,12 +71,16 @@ func (d *Due) Decide() []Reason {
 				return false
 			}
 			reason, reached := c.Reason(it)
+			narrowed := reached && d.Narrow != nil && d.Narrow.same(d, &k, it)
+			reached = reached && !narrowed
 			switch {
 			case reached && r.Text == "it has not passed yet" && passed:
 				*r = reason
 			case failed && (!reached || r.Text == "it has not passed yet"):
 				*r = Reason{Due: true, Text: "it failed the last time"}
 			case reached:
+			case narrowed:
+				*r = Reason{Text: d.Narrow.text(d, &k)}
 			default:
 				*r = Reason{Text: fmt.Sprintf("unchanged: all it depends on is as it was when it passed (%s)", k.When.Format(time.DateTime))}
 			}
@@ -198,18 +204,9 @@ func (d *Due) Reach(differs []string) *Reached {
 	for _, r := range c.reach.Roots() {
 		c.roots[d.Rel(r)] = true
 	}
-	if len(d.Opened.Opaque) > 0 {
-		var openers []string
-		for _, p := range d.Opened.Opaque {
-			if p == "" {
-				c.all = "a process was started while the session began: what it reads is not known"
-				continue
-			}
-			openers = append(openers, d.abs(p))
-		}
-		for _, r := range d.Graph.Affected(openers).Roots() {
-			c.opaque[d.Rel(r)] = true
-		}
+	var all bool
+	if c.opaque, all = d.opaque(); all {
+		c.all = "a process was started while the session began: what it reads is not known"
 	}
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -49,7 +50,8 @@ func (p *Pool) grow(ctx context.Context, s Settings, interpreter, key string) (*
 				session.template = st.process
 			}
 			session.head.finish()
-			if err = session.head.tell(s.Stdout, s.Stderr, false); err != nil {
+			// One who has gone is met again by the run.
+			if err = session.head.tell(s.Stdout, s.Stderr, false); err != nil && !errors.Is(err, syscall.EPIPE) {
 				break
 			}
 			return session, nil
@@ -151,6 +153,12 @@ func (p *Session) begin() map[string]any {
 	if s.Unittest != nil {
 		message["unittest"] = s.Unittest
 	}
+	if s.Debugged != nil {
+		message["debug"] = true
+	}
+	if s.Coverage != "" {
+		message["coverage"] = s.Coverage
+	}
 	return message
 }
 
@@ -173,7 +181,12 @@ func (p *Session) collect(ctx context.Context) error {
 	if p.settings.Workers > 0 {
 		message["stops"] = []string{pluginsStage}
 	}
-	if err := p.ask(message); err != nil || p.info.Stage != pluginsStage {
+	err := p.ask(message)
+	if err == nil && p.info.Stage == debugStage {
+		p.settings.Debugged(p.info.Port)
+		p.info, err = p.process.stage.receive()
+	}
+	if err != nil || p.info.Stage != pluginsStage {
 		return err
 	}
 	if p.info.Threads == "" {

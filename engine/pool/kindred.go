@@ -127,8 +127,12 @@ func (k *kindred) end() {
 }
 
 // helper reports whether a command is one that multiprocessing runs: the
-// keeper of shared memory and semaphores, the server that forks.
+// keeper of shared memory and semaphores, the server that forks; or what
+// debugpy puts between a process and its client. They end with what uses them.
 func helper(command []string) bool {
+	if len(command) > 2 && command[2] == "--for-server" && strings.HasSuffix(command[1], "/debugpy/adapter") {
+		return true
+	}
 	code := len(command) - 1
 	return code > 0 && command[code-1] == "-c" &&
 		(strings.HasPrefix(command[code], "from multiprocessing.resource_tracker import") ||

@@ -36,10 +36,23 @@ type Settings struct {
 	Text           bool     // reports carry their text
 	Record         bool     // what is read while the tests are collected is told; always so in a session that is kept
 
+	// Functions has the session tell which functions of the project each test
+	// enters. Only an Observer's work does it.
+	Functions bool
+
 	Workers int    // that are to share the items, at most; 0 for a session that runs them itself
 	Dist    string // pytest-xdist's name of how
 
 	Unittest *Unittest // for a session without pytest; nil for pytest's
+
+	// Coverage has the workers tell which lines of a folder each test runs, and is
+	// that folder; "" for none. Only Open knows it.
+	Coverage string
+
+	// Debugged has the process wait, before anything of the project is read, until
+	// a debugger has attached to the loopback port that it is called with. nil:
+	// nobody debugs. Only Open knows it.
+	Debugged func(port int)
 
 	beside bool // nobody waits for it: nothing is shown, the files are only like those of a run
 }

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -41,6 +42,7 @@ type Session struct {
 	spares []*process
 
 	common    *os.File // what the workers of a run tell each other
+	bulk      *os.File // long texts of a run's reports; nil where there is no room
 	chosen    []uint32 // of this run, as pairs of first and count; nil for all
 	unchanged bool
 	limit     time.Duration // of a test in this run; 0 for none
@@ -220,6 +222,15 @@ func (p *Session) Inspect() Inspection {
 // Alone is why all items have to run on one worker, "" when they need not.
 func (p *Session) Alone() string { return p.info.Alone }
 
+// Blind is why nobody can see which functions the tests enter, "" when that
+// can be seen: see Settings.Functions.
+func (p *Session) Blind() string {
+	if p.info.Blind == "" && p.info.Threads != "" {
+		return p.info.Threads
+	}
+	return p.info.Blind
+}
+
 // Close ends all processes. It returns when they are gone.
 func (p *Session) Close() {
 	p.endWorkers()
@@ -341,10 +352,19 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 			}
 		}
 		if err == nil && role != run.Solo && p.settings.Unittest == nil {
-			if role == run.Controller {
+			if role != run.Runner {
 				err = p.newCommon()
 			}
 			message["common"], files = true, append(files, p.common)
+		}
+		if err == nil && p.settings.Unittest == nil {
+			if p.bulk == nil {
+				p.bulk, _ = unnamed(0, os.TempDir()) // where pytest keeps what it captures; without, all goes through the ring
+			}
+			if own := another(p.bulk); own != nil {
+				defer own.Close()
+				message["bulk"], files = true, append(files, own)
+			}
 		}
 		if err == nil {
 			err = proc.stage.send(message, files...)
@@ -369,16 +389,34 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 
 // newCommon makes the file that the workers of a run have in common, empty.
 func (p *Session) newCommon() (err error) {
-	p.closeCommon()
+	if p.common != nil {
+		p.common.Close()
+	}
 	p.common, err = memory("dx-common", 0)
 	return err
 }
 
+// closeCommon closes the files that a run's workers have in common.
 func (p *Session) closeCommon() {
-	if p.common != nil {
-		p.common.Close()
-		p.common = nil
+	for _, f := range []**os.File{&p.common, &p.bulk} {
+		if *f != nil {
+			(*f).Close()
+			*f = nil
+		}
 	}
+}
+
+// another opens a file again, with an offset of its own, to write at its end;
+// nil for none.
+func another(f *os.File) *os.File {
+	if f == nil {
+		return nil
+	}
+	again, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), os.O_RDWR|os.O_APPEND, 0)
+	if err != nil {
+		return nil
+	}
+	return again
 }
 
 func orNull(f, null *os.File) *os.File {
@@ -402,6 +440,9 @@ func (p *Session) forWorker(role run.Role, slot int) (*process, error) {
 	}
 	if p.info.Threads == "" && p.slots == nil {
 		return p.process.fork(false)
+	}
+	if p.consumed && p.settings.Debugged != nil {
+		return nil, ErrDebugged
 	}
 	if p.consumed {
 		p.process.wait()

@@ -40,6 +40,7 @@ type reply struct {
 	Listed  []string `json:"listed"` // folders that the project's code listed then
 	Shared  string   `json:"shared"` // why only one run may use it
 
+	Blind    string        `json:"blind"`    // why functions cannot be observed, where they were to be
 	Observed *run.Observed `json:"observed"` // while the stage was made
 
 	Imports json.RawMessage   `json:"imports"` // of a session that was to record them, see Pool.hoist
@@ -53,6 +54,7 @@ type reply struct {
 	Failed  string `json:"failed"`
 	Message string `json:"message"`
 	Ended   *int   `json:"ended"`
+	Port    int    `json:"port"` // of debugpy
 }
 
 // item is a collected test: [id, path, line, group of xdist_group].
@@ -102,7 +104,13 @@ func (s *stage) receive() (r reply, err error) {
 	if err := json.Unmarshal(b, &r); err != nil {
 		return r, fmt.Errorf("reading a worker's message: %w", err)
 	}
-	if r.Failed != "" {
+	switch r.Failed {
+	case "":
+	case "debugpy":
+		return r, &DebugpyError{r.Message}
+	case "coverage":
+		return r, &CoverageError{r.Message}
+	default:
 		return r, fmt.Errorf("%s: %s", r.Failed, r.Message)
 	}
 	return r, nil

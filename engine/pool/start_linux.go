@@ -79,21 +79,6 @@ func socketPair() (*net.UnixConn, *os.File, error) {
 	return c.(*net.UnixConn), theirs, nil
 }
 
-// memory returns shared memory of a size, as a file that only descriptors
-// name.
-func memory(name string, size int) (*os.File, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("making shared memory: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), name)
-	if err := f.Truncate(int64(size)); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("making %d bytes of shared memory: %w", size, err)
-	}
-	return f, nil
-}
-
 // channel is a ring's mapping and its two doorbells.
 type channel struct {
 	file     *os.File

@@ -21,6 +21,11 @@ func socketPair() (*net.UnixConn, *os.File, error) { return nil, nil, errPlatfor
 
 func memory(string, int) (*os.File, error) { return nil, errPlatform }
 
+// SharedMemory says what there is of it.
+func SharedMemory() (string, error) { return "", errPlatform }
+
+func unnamed(int, ...string) (*os.File, error) { return nil, errPlatform }
+
 // channel is a ring's mapping and its two doorbells.
 type channel struct {
 	file, toWorker, toEngine, out, err *os.File

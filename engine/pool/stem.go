@@ -38,6 +38,7 @@ const (
 	hoistedStage     = "H" // beside the others: only forks of one that was made for it come through it
 	configStage      = "B1"
 	collectedStage   = "L1"
+	debugStage       = "debug" // behind L0, of a process that is debugged: it goes on by itself
 )
 
 // root is the interpreter.

@@ -24,5 +24,8 @@ func (s *Settings) runs() string {
 	if s.Unittest != nil {
 		return "unittest"
 	}
+	if s.Functions {
+		return "functions"
+	}
 	return "pytest"
 }

@@ -21,6 +21,8 @@ type outline struct {
 	lineAsked, lineFound int
 
 	inClass bool // the def that is being read stands in a class
+
+	colons map[uint32]int // by Def, where its body begins; nil where nobody asks
 }
 
 // block is an open compound statement.
@@ -399,6 +401,9 @@ func (o *outline) def(p, at, col int, flags Flag) {
 		Kind: Def, Flags: flags, Row: row, Col: uint32(name - o.lineStart(name)),
 		A: text(name, end), B: text(params, o.trim(params, paramsEnd)),
 	})
+	if o.colons != nil {
+		o.colons[i] = colon + 1
+	}
 	o.endRow = o.row
 	o.inClass = o.classOpen()
 	o.bodyFrom(colon+1, i, col)

@@ -26,6 +26,9 @@ const (
 	// Controller runs nothing; it is told what runners report, and is the
 	// session whose end the user sees.
 	Controller Role = "controller"
+	// Observer runs each item alone, in a process of its own, and tells nothing
+	// but which functions it enters. It is no role of Run's.
+	Observer Role = "observer"
 )
 
 // Workers starts processes that run a session's items.
@@ -286,7 +289,11 @@ func (d *dispatcher) startSolo() error {
 	for _, f := range d.said {
 		_ = p.Tell(f.kind, f.item, f.payload)
 	}
-	_ = p.Run(d.pending())
+	if left := d.pending(); len(left) > 0 {
+		_ = p.Run(left)
+	} else {
+		_ = p.Tell(wire.Run, 0, nil) // all is told: a crash was that of the last test
+	}
 	_ = p.Finish()
 	return nil
 }

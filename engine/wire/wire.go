@@ -33,18 +33,20 @@ const (
 type Kind uint8
 
 const (
-	Wrap     Kind = iota + 1 // nothing: the next frame is at the beginning of the ring
-	Run                      // engine: pairs of u32, first item and count
-	Finish                   // engine: no more items will come
-	Stop                     // engine: start nothing further; the payload is the reason
-	Passed                   // worker: an item passed in all phases; a Timing
-	Report                   // worker: a report of pytest's as JSON
-	End                      // worker: an item that was no Passed has ended; a Timing
-	Warning                  // worker: a warning as JSON
-	Done                     // worker: the session has ended; JSON
-	Crash                    // engine: another worker died in this item; JSON
-	Observed                 // worker: which files its items opened; JSON
-	Down                     // engine: a worker has ended; JSON, the item is its slot
+	Wrap      Kind = iota + 1 // nothing: the next frame is at the beginning of the ring
+	Run                       // engine: pairs of u32, first item and count
+	Finish                    // engine: no more items will come
+	Stop                      // engine: start nothing further; the payload is the reason
+	Passed                    // worker: an item passed in all phases; a Timing
+	Report                    // worker: a report of pytest's as JSON
+	End                       // worker: an item that was no Passed has ended; a Timing
+	Warning                   // worker: a warning as JSON
+	Done                      // worker: the session has ended; JSON
+	Crash                     // engine: another worker died in this item; JSON
+	Observed                  // worker: which files its items opened; JSON
+	Functions                 // worker: which functions an item entered; JSON
+	Covered                   // worker: which lines an item ran, or all that ran outside of items; JSON
+	Down                      // engine: a worker has ended; JSON, the item is its slot
 )
 
 // More is set on every frame but the last of a payload that was split.

@@ -37,6 +37,7 @@ func (s *server) CodeAction(_ context.Context, p *protocol.CodeActionParams) ([]
 	if name := around(v, p.Range.Start.Line); name != "" {
 		short := name[strings.LastIndex(name, "::")+2:]
 		add("Run "+short, commandRun, runArguments(doc.uri, name))
+		add("Debug "+short, commandDebug, runArguments(doc.uri, name))
 		if len(s.results.under(key{path, name})) > 0 {
 			add("Show the output of "+short, commandShowOutput, runArguments(doc.uri, name))
 		}

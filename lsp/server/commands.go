@@ -24,6 +24,7 @@ import (
 // it, with a 0-based line the test around it.
 const (
 	commandRun            = "dx-py.server.run"
+	commandDebug          = "dx-py.server.debug"          // run, in a process that waits for a debugger
 	commandRunAtCursor    = "dx-py.server.runAtCursor"    // the file when there is no test around the line
 	commandRerunFailed    = "dx-py.server.rerunFailed"    // without an argument: in all folders
 	commandRunAffected    = "dx-py.server.runAffected"    // what is due of it; without an argument: in all folders
@@ -34,7 +35,7 @@ const (
 )
 
 var commands = []string{
-	commandRun, commandRunAtCursor, commandRunAffected, commandRerunFailed, commandExplain, commandShowOutput, commandCancel, commandRestartWorkers,
+	commandRun, commandDebug, commandRunAtCursor, commandRunAffected, commandRerunFailed, commandExplain, commandShowOutput, commandCancel, commandRestartWorkers,
 }
 
 // runArgument is the one argument of the commands.
@@ -96,6 +97,9 @@ func (s *server) ExecuteCommand(ctx context.Context, p *protocol.ExecuteCommandP
 		return nil, jsonrpc2.Errorf(requestFailed, "%s", why)
 	}
 	pt := &part{folder: f}
+	if p.Command == commandDebug {
+		pt.kind = debugKind
+	}
 	pt.add(k, f.rootOf())
 	return s.runParts(ctx, p, []*part{pt})
 }

@@ -141,8 +141,8 @@ func (s *server) resolveTestRun(p *testproto.ResolveParams) (*testproto.ResolveR
 		r.Env[name] = value
 	}
 	if p.Debug {
-		if _, has := env.Dists["debugpy"]; !has {
-			return nil, jsonrpc2.Errorf(requestFailed, "%s has no debugpy; install it with: %s -m pip install debugpy", env.Python, env.Python)
+		if err := debuggable(f, env); err != nil {
+			return nil, err
 		}
 		if r.DebugpyPort, err = freePort(); err != nil {
 			return nil, err

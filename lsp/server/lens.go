@@ -64,6 +64,12 @@ func (s *server) lenses(v *workspace.View, l *lines, doc *document) []protocol.C
 		add(r, sp.title(), sp.name)
 		if sp.class {
 			affected(r, sp.name)
+			continue
+		}
+		if s.can.debugs { // to others a second lens would be a question at each run: Neovim asks which
+			out = append(out, protocol.CodeLens{Range: r, Command: protocol.Command{
+				Title: "Debug", Command: clientDebug, Arguments: runArguments(doc.uri, sp.name),
+			}})
 		}
 	}
 	return out

@@ -8,6 +8,7 @@ import (
 	"go.lsp.dev/jsonrpc2"
 	"go.lsp.dev/protocol"
 
+	"github.com/dx-py/dx-py-ls/engine/pool"
 	"github.com/dx-py/dx-py-ls/lsp/testproto"
 )
 
@@ -19,6 +20,7 @@ type abilities struct {
 	showDocument  bool
 	tests         bool // draws a tree of tests itself: dx-py/*
 	status        bool // experimental/serverStatus
+	debugs        bool // has the command clientDebug
 }
 
 func is(b *bool) bool { return b != nil && *b }
@@ -36,10 +38,14 @@ func abilitiesOf(c *protocol.ClientCapabilities) abilities {
 	var x struct {
 		DxPyTests                *testproto.Capability `json:"dxPyTests"`
 		ServerStatusNotification bool                  `json:"serverStatusNotification"`
+		Commands                 struct {
+			Commands []string `json:"commands"`
+		} `json:"commands"`
 	}
 	if len(c.Experimental) > 0 && json.Unmarshal(c.Experimental, &x) == nil {
 		a.tests = x.DxPyTests != nil && x.DxPyTests.Version >= testproto.Version
 		a.status = x.ServerStatusNotification
+		a.debugs = slices.Contains(x.Commands.Commands, clientDebug)
 	}
 	return a
 }
@@ -75,7 +81,7 @@ func (s *server) Initialize(_ context.Context, p *protocol.InitializeParams) (*p
 		ServerInfo:   protocol.ServerInfo{Name: "dx-py-ls", Version: protocol.NewOptional(s.opts.Version)},
 	}
 	if s.can.tests {
-		b, err := json.Marshal(map[string]any{"dxPyTests": testproto.ServerCapability{Version: testproto.Version, Continuous: true}})
+		b, err := json.Marshal(map[string]any{"dxPyTests": testproto.ServerCapability{Version: testproto.Version, Continuous: true, Debug: pool.Supported, Coverage: pool.Supported}})
 		if err != nil {
 			return nil, err
 		}

@@ -54,6 +54,12 @@ type testRun struct {
 	idle  bool   // it waits for edits; under runs.mu
 }
 
+// The kinds of runs that need a process of their own.
+const (
+	debugKind    = "debug"
+	coverageKind = "coverage"
+)
+
 // part is what a run does in one folder: in a process of its configuration
 // and interpreter.
 type part struct {
@@ -63,6 +69,7 @@ type part struct {
 	except []string // ids of cases that are known at run time only
 	args   []string
 	env    map[string]*string
+	kind   string      // "", or what needs a process of its own: debugKind, coverageKind
 	due    *engine.Due // nil: all runs
 	only   []key       // what is due of it
 }
@@ -157,6 +164,11 @@ func (s *server) prepare(r *testRun, parts []*part) error {
 	if !trusted {
 		return jsonrpc2.Errorf(requestFailed, "this workspace is not trusted yet, so no Python is started; "+
 			"trust it with the initialization option {\"trusted\": true}")
+	}
+	for _, p := range parts {
+		if err := p.possible(); err != nil {
+			return err
+		}
 	}
 	s.runs.mu.Lock()
 	r.parts = parts
@@ -277,8 +289,13 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 	sink.before = sink.digests()
 	q.Texts, q.Refused = true, sink.refused
 	q.Before = func(files history.State) { sink.state = &state{files, own.Root} }
-	status, err := p.folder.engine.Run(ctx, q, sink)
-	p.folder.ran.Store(true)
+	var status int
+	if p.kind != "" {
+		status, err = s.alone(ctx, r, p, q, sink)
+	} else {
+		status, err = p.folder.engine.Run(ctx, q, sink)
+		p.folder.ran.Store(true)
+	}
 	sink.settled.Wait()
 	if status > r.status {
 		r.status = status

@@ -54,7 +54,7 @@ class Observer:
 
     def _edge(self, path, frame):
         opener = self._opener(frame)
-        if opener is not None and opener != path:
+        if opener is not None and (opener != path or path.endswith(".py")):
             self.edges.setdefault(opener, set()).add(path)
 
     def _opener(self, frame):

@@ -2,6 +2,7 @@
 import os
 import sys
 
+from . import coverage, debugger
 from .observer import STDLIB, WRITING, Observer
 
 CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
@@ -161,6 +162,10 @@ def threads():
     """Why this process must not be forked, "" when it can be: other threads would not be in the fork, and what they hold would
     stay held."""
     import threading
+    if debugger.attached:
+        return "it is debugged"
+    if coverage.active is not None:
+        return "its lines are counted"
     running = [t.name for t in threading.enumerate() if t is not threading.current_thread()]
     if running:
         return "threads run: " + ", ".join(running[:3])

@@ -84,7 +84,8 @@ class Replay:
 
     def known(self, index):
         from_data = self.config.hook.pytest_report_from_serializable
-        return [from_data(config=self.config, data=with_tuples(r["data"])) for r in self.reports.pop(index, ()) if r["data"] is not None]
+        reports = [r["data"] for r in self.reports.pop(index, ()) if r["data"] is not None]
+        return [from_data(config=self.config, data=with_tuples(data, self.reporter.bulk.back)) for data in reports]
 
     def merged(self, index, item, timing):
         """The reports that were sent, and those of the phases that passed without one."""
@@ -144,12 +145,13 @@ class Replay:
         tr.currentfspath = terminal.file = None
 
 
-def with_tuples(data):
-    """A report's data as they were before JSON made lists of the tuples."""
+def with_tuples(data, back):
+    """A report's data as they were before JSON made lists of the tuples, and a long text was put elsewhere."""
     for name in ("longrepr", "location"):
         if isinstance(data.get(name), list):
             data[name] = tuple(data[name])
-    for name in ("sections", "user_properties"):
-        if isinstance(data.get(name), list):
-            data[name] = [tuple(pair) for pair in data[name]]
+    if isinstance(data.get("sections"), list):
+        data["sections"] = back(data["sections"])
+    if isinstance(data.get("user_properties"), list):
+        data["user_properties"] = [tuple(pair) for pair in data["user_properties"]]
     return data

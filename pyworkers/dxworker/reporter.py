@@ -4,6 +4,7 @@ import os
 import time
 
 from . import wire
+from .bulk import ends
 from .hooks import PHASES
 
 # A dot may wait this long, in seconds, before it is flushed: a system call for each costs as much as running a small test.
@@ -15,10 +16,10 @@ class Reporter:
 
     An item's frames are Passed, or any number of Report and then End."""
 
-    def __init__(self, config, ring, text, runner, out):
+    def __init__(self, config, ring, bulk, text, runner, out):
         """runner: another process tells pytest's terminal and cache. text: reports carry what pytest prints of them. out: a
         descriptor of what pytest's terminal reporter writes to; None when nobody reads it."""
-        self.config, self.ring, self.text, self.observer = config, ring, text, None
+        self.config, self.ring, self.bulk, self.text, self.observer = config, ring, bulk, text, None
         self.item, self.index, self.special, self.began = None, 0, False, 0.0
         self.start, self.took = 0.0, [-1.0, -1.0, -1.0]
         self.attributes = None  # of pytest's reports
@@ -88,7 +89,8 @@ class Reporter:
     def encode(self, report):
         data = {
             "id": report.nodeid, "when": report.when, "outcome": report.outcome, "duration": getattr(report, "duration", 0.0),
-            "kind": type(report).__name__, "location": list(report.location), "sections": [list(s) for s in report.sections],
+            "kind": type(report).__name__, "location": list(report.location),
+            "sections": [[title, ends(text)] for title, text in report.sections],
         }
         if hasattr(report, "wasxfail"):
             data["wasxfail"] = str(report.wasxfail)
@@ -104,7 +106,9 @@ class Reporter:
             data["subtest"] = {"message": None if context.msg is None else str(context.msg),
                                "kwargs": {str(k): printed(v) for k, v in dict(context.kwargs).items()}}
         try:
-            data["data"] = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
+            data["data"] = whole = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
+            if isinstance(whole, dict) and whole.get("sections"):
+                whole["sections"] = self.bulk.out(whole["sections"])
             return dump(data)
         except Exception as e:  # a plugin's own report: its outcome counts all the same
             data["data"], data["unserializable"] = None, repr(e)

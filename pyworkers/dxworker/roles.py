@@ -7,9 +7,10 @@ import struct
 import sys
 import time
 
-from . import basetemp, wire
+from . import basetemp, coverage, wire
 from .alarm import Alarm
 from .around import Unsupported, own_capture_files
+from .bulk import Bulk
 from .fastloop import FastLoop
 from .nodes import Controller, Slot, environment, output, told
 from .recorder import threads
@@ -47,6 +48,7 @@ class Run:
         return {"items": rows, "mode": "fast" if self.loop else "compatible", "reason": self.reason,
                 "hooks": self.foreign_hooks(), "whole": whole(self.session), "entire": entire(self.session),
                 "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.items, self.loop) or untold,
+                "blind": self.plugin.functions.check() if self.plugin.functions is not None else "",
                 "apart": apart(config, isinstance(side, Controller)), "inputs": inputs, "threads": threads()}
 
     def foreign_hooks(self):
@@ -59,6 +61,7 @@ class Run:
 
     def run(self, message, fds):
         plugin, session, config = self.plugin, self.session, self.session.config
+        bulk = Bulk(high(fds.pop()) if message.get("bulk") else None)
         common = high(fds.pop()) if message.get("common") else None
         memory, bell_in, bell_out = (high(fd) for fd in fds[:3])
         own_capture_files(config, fds[3:5])
@@ -69,7 +72,9 @@ class Run:
             as_if_new(config)
         self.ring = ring = Ring(memory, bell_in, bell_out)
         ring.run = message["run"]
-        role = message["role"]
+        role, functions = message["role"], None
+        if role == "observer":
+            role, functions = "worker", plugin.functions
         side = plugin.side
         if role == "worker":
             if not isinstance(side, Slot):
@@ -81,7 +86,7 @@ class Run:
                 side.alone(config)
             for k in range(message.get("slots", 0)):
                 side.up(k, self.items)
-        reporter = Reporter(config, ring, message.get("text", False), role == "worker",
+        reporter = Reporter(config, ring, bulk, message.get("text", False), role == "worker",
                             None if message.get("silent") or role == "worker" else high(os.dup(1)))
         plugin.reporter = reporter
         plugin.role = self
@@ -91,6 +96,7 @@ class Run:
             Alarm(message["alarm"], message["limit"], reporter).arm()
         self.replay = Replay(session, self.items, plugin, reporter, role == "solo")
         feed = self.feed()
+        sink = reporter if coverage.active is None else coverage.Around(reporter)
         recorder = plugin.recorder
         if recorder is not None:
             recorder.observing, reporter.observer = True, recorder.observer
@@ -102,10 +108,13 @@ class Run:
                 basetemp.adopt(config, common)
                 if session.shouldfail:
                     raise session.Failed(session.shouldfail)
+            elif functions is not None:
+                from .alone import Alone
+                Alone(self, functions, reporter, message).run(feed)
             elif self.loop is not None:
-                self.loop.run(feed, reporter)
+                self.loop.run(feed, sink)
             else:
-                self.whole_items(feed, reporter)
+                self.whole_items(feed, sink)
         finally:
             plugin.reporter = None
             if role == "worker":
@@ -193,6 +202,11 @@ class Run:
         said = {"status": status, "ran": self.ran, "wall": self.spent[0], "cpu": self.spent[1]}
         if isinstance(self.plugin.side, Slot):
             said.update(output(self.session.config, self.session, status))
+        if coverage.active is not None:
+            coverage.active.finish(self.ring)
+        functions = self.plugin.functions
+        if functions is not None:
+            said["session"], said["early"] = functions.take(self.session.config), functions.early(self.session.config)
         self.ring.send(wire.DONE, 0, dump(said))
 
 

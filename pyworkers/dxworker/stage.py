@@ -13,7 +13,7 @@ import socket
 import struct
 import sys
 
-from . import bytecode, nodes
+from . import bytecode, coverage, debugger, nodes
 from .recorder import CONFIGURATION, STDLIB, Recorder, threads
 from .ring import high
 
@@ -136,6 +136,7 @@ class Plugin:
         self.reporter = None
         self.role = None  # of roles.py, in a process that runs items
         self.side = None  # of nodes.py, where the items are shared out
+        self.functions = None  # of functions.py, where they are observed
         self.shelf = None  # of shelf.py, while tests are collected
         self.cold = True  # this is no fork of a process that waited for the project's next session
 
@@ -336,22 +337,33 @@ def enter(message, fds):
         sys.path.insert(0, message["path0"])
 
 
-def main(control, alive, plain):
-    """Runs in the interpreter that the engine started, under its bootstrap. plain: there is no pytest."""
+def main(control, alive, runs):
+    """Runs in the interpreter that the engine started, under its bootstrap. runs: pytest, unittest, or functions: pytest, to see
+    which functions its tests enter."""
     stage = Stage(Control(socket.socket(fileno=high(control))), high(alive))
-    if plain:
+    if runs == "unittest":
         from . import unittests
         sys.meta_path.remove(finder)
         unittests.main(stage, enter, finish)
+    functions = None
+    if runs == "functions":
+        from .functions import Functions
+        functions = Functions()
     try:
         import pytest
     except ImportError as e:
         stage.control.send(failed="import", message=str(e))
         os._exit(1)
     from . import roles, shelf
+    if functions is not None:
+        from . import alone
     sys.meta_path.remove(finder)
     message, fds = stage.stop("L0")
     enter(message, fds)
+    if message.get("debug"):
+        debugger.wait(stage)
+    if message.get("coverage"):
+        coverage.start(stage, message["coverage"])
     recorder = None
     if message.get("keep"):
         sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # as at the interpreter's start
@@ -360,13 +372,16 @@ def main(control, alive, plain):
     bytecode.install()
     bytecode.install_rewritten()
     plugin = Plugin(stage, recorder, message.get("keep", False))
+    plugin.functions = functions
     plugin.install()
     try:
-        status = int(pytest.main(message["args"], plugins=[plugin, plugin.Last(plugin)]))
+        status = int(pytest.main(message["args"], plugins=[plugin, plugin.Last(plugin)] + debugger.plugins()))
     except BrokenPipeError:  # who reads the output has had enough, as `head`
         status = 1  # as the interpreter ends for it
         silence()
     try:
+        if coverage.active is not None:
+            coverage.active.stop()  # before it is stopped at exit, and forgets
         finish()
         if plugin.role is None:
             plugin.shelved()

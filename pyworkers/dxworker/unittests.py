@@ -7,7 +7,7 @@ import time
 import traceback
 import unittest
 
-from . import bytecode, wire
+from . import bytecode, debugger, wire
 from .recorder import threads
 from .reporter import dump
 from .ring import Ring, high
@@ -144,6 +144,8 @@ def main(stage, enter, finish):
     """Goes on behind L0."""
     message, fds = stage.stop("L0")
     enter(message, fds)
+    if message.get("debug"):
+        debugger.wait(stage)
     bytecode.install()
     options = message["unittest"]
     sys.argv[0] = os.path.basename(sys.executable) + " -m unittest"

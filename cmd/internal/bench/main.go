@@ -5,7 +5,7 @@
 // It builds its own projects and installs its own peers under -dir; a peer
 // that cannot be had is a row that says so. Times are those of whole
 // processes, interleaved, as medians: on a shared machine only the ratios
-// within one run mean something.
+// within one group mean something.
 package main
 
 import (
@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"time"
 )
 
 func main() {
@@ -27,15 +29,39 @@ func main() {
 	shared := flag.String("shared", "../shared", "folder of the suites, generators and conformance tools")
 	dir := flag.String("dir", ".bench", "folder for what is installed and generated")
 	binary := flag.String("binary", "bin/dx-py-ls", "the binary to measure")
+	var b bench
 	out := flag.String("out", "testdata/perf", "folder for the results")
-	runs := flag.Int("runs", 7, "runs of each command")
+	readme := flag.String("readme", "README.md", "where the tables stand between two marks")
+	flag.IntVar(&b.runs, "runs", 11, "runs of each command")
+	flag.DurationVar(&b.budget, "budget", 25*time.Second, "how long a group goes on with its runs; one round is always made")
+	rows := flag.String("rows", "", "only the groups whose names match this expression; nothing is written")
+	merge := flag.Bool("merge", false, "with -rows: put what was measured in the place of what is recorded")
+	list := flag.Bool("list", false, "print the names of the groups")
+	redo := flag.Bool("tables", false, "measure nothing: write the tables and the chart from the record")
 	flag.Parse()
-	for _, p := range []*string{shared, dir, binary, out} {
+	for _, p := range []*string{shared, dir, binary, out, readme} {
 		abs, err := filepath.Abs(*p)
 		if err != nil {
 			fail(err)
 		}
 		*p = abs
+	}
+	b.shared, b.dir, b.binary = *shared, *dir, *binary
+	w := writing{out: *out, readme: *readme, write: *rows == "" || *merge}
+	only, err := regexp.Compile(*rows)
+	switch {
+	case err != nil:
+		fail(err)
+	case *list:
+		for _, e := range entries() {
+			fmt.Println(e.name)
+		}
+		return
+	case *redo:
+		if err := w.tables(); err != nil {
+			fail(err)
+		}
+		return
 	}
 	if _, err := os.Stat(*shared); err != nil {
 		fmt.Printf("skipped: %s is not here, so there is nothing to compare with\n", *shared)
@@ -44,14 +70,13 @@ func main() {
 	if err := os.MkdirAll(*dir, 0o755); err != nil {
 		fail(err)
 	}
-	var err error
 	if *mutates {
 		m.shared, m.dir, m.binary = *shared, *dir, *binary
 		err = mutate(m, flag.Args())
 	} else if *conform {
 		err = conformance(*shared, *dir, *binary, *times, flag.Args())
 	} else {
-		err = bench(*shared, *dir, *binary, *out, *runs)
+		err = b.measure(only, w)
 	}
 	if err != nil {
 		fail(err)

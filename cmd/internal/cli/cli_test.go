@@ -25,6 +25,12 @@ func TestMain(m *testing.M) {
 
 func TestScripts(t *testing.T) {
 	pytest, bare := enginetest.Python(t, "9.2.0"), enginetest.Bare(t)
+	// Of these Pythons a machine has one; without any the script that asks for it fails.
+	monitored, _ := enginetest.PythonWith(t, "3.12", "9.2.0")
+	if monitored == "" {
+		monitored, _ = enginetest.PythonWith(t, "3.13", "9.2.0")
+	}
+	old, _ := enginetest.PythonWith(t, "3.11", "9.2.0")
 	testscript.Run(t, testscript.Params{
 		Dir: "../../../testdata/cli",
 		Setup: func(e *testscript.Env) error {
@@ -37,6 +43,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("DX_PY_NO_DAEMON", "1")
 			e.Setenv("DX_PY_RUNTIME_DIR", e.WorkDir+"/.run")
 			e.Setenv("PYTEST", pytest)
+			e.Setenv("MONITORED", monitored)
+			e.Setenv("OLD", old)
 			e.Setenv("VENV", filepath.Dir(filepath.Dir(pytest)))
 			e.Setenv("NOPYTEST", bare)
 			e.Setenv("BARE", filepath.Dir(filepath.Dir(bare)))

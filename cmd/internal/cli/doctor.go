@@ -180,7 +180,12 @@ func (p *program) platform(d *page) {
 		d.trouble("platform", "tests are run on Linux only so far; pytest runs them here")
 		return
 	}
-	d.line("platform", "%d processors; shared memory by memfd, workers by fork", runtime.NumCPU())
+	memory, err := pool.SharedMemory()
+	if err != nil {
+		d.trouble("platform", "%v", err)
+		return
+	}
+	d.line("platform", "%d processors; shared memory by %s, workers by fork", runtime.NumCPU(), memory)
 }
 
 // state says what is kept where.

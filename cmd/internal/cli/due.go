@@ -86,14 +86,14 @@ func unchangedLine(ran, unchanged int, since string) string {
 
 // explainDue says why a test would run, or need not.
 func (p *program) explainDue(pr *project, f graphFlags, pytestArgs []string, items []*pytest.Item) []plan.Reason {
-	state := p.stateDir(f.stateDir)
 	snap := pr.ws.Apply(workspace.Update{})
 	cfg, env, err := snap.Configure()
-	if err != nil || state == "" {
+	if err != nil {
 		return nil
 	}
-	if cfg.Tool.StateDir != "" && f.stateDir == "" {
-		state = absolute(cfg.Root, cfg.Tool.StateDir)
+	state := p.stateOf(f, cfg)
+	if state == "" {
+		return nil
 	}
 	r := &engine.Request{Env: env, Dir: pr.dir, Vars: p.vars, Args: pytestArgs, State: state, Root: cfg.Root, Config: cfg}
 	reasons, _, err := engine.DueReasons(snap, r, items)

@@ -21,7 +21,8 @@ func (p *program) explainCommand(use string) *cobra.Command {
 		Short: "Say on which files a test depends, and why",
 		Long: `Print the files of the project that a test depends on, each below the file
 that leads to it by the shortest path, with the reason and the line; and why
-test --affected would run it, or need not.`,
+test --affected would run it, or need not. Of a line it also says which tests
+cover it, where a run with coverage of the language server's has seen that.`,
 		Example: "  " + use + ` explain tests/test_api.py::test_login
   ` + use + ` explain tests/test_api.py:42`,
 		Args: cobra.MinimumNArgs(1),
@@ -43,11 +44,16 @@ func (p *program) explain(f graphFlags, where string, pytestArgs []string) error
 		return err
 	}
 	defer pr.ws.Close()
+	out := bufio.NewWriterSize(p.stdout, 64<<10)
+	covering := p.covering(pr, f, where)
 	items, err := pr.find(where)
 	if err != nil {
-		return err
+		if covering == "" {
+			return err
+		}
+		fmt.Fprint(out, covering)
+		return out.Flush()
 	}
-	out := bufio.NewWriterSize(p.stdout, 64<<10)
 	done := map[string]bool{}
 	for _, it := range items {
 		if done[it.Path] {
@@ -60,6 +66,9 @@ func (p *program) explain(f graphFlags, where string, pytestArgs []string) error
 		pr.tree(out, it, items)
 	}
 	p.reasons(out, pr, f, pytestArgs, items)
+	if covering != "" {
+		fmt.Fprint(out, "\n", covering)
+	}
 	return out.Flush()
 }
 

@@ -70,11 +70,17 @@ func mark(pid int) (m Mark, ok bool) {
 func (m Mark) in(of Mark, w Width) bool { return (m^of)&^Mark(w) == 0 }
 
 // running reports whether a process has not ended: one that has, and that
-// nobody has asked for its status, is there too.
+// nobody has asked for its status, is there too. Its first thread may have ended
+// and others not: its files and ports are open until the last one has.
 func running(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	i := bytes.LastIndexByte(b, ')')
-	return err == nil && i > 0 && i+2 < len(b) && b[i+2] != 'Z' && b[i+2] != 'X'
+	if err != nil || i < 0 {
+		return false
+	}
+	const state, threads = 0, 17 // behind the name; proc_pid_stat(5) counts from it as 3
+	fields := bytes.Fields(b[i+1:])
+	return len(fields) > threads && (fields[state][0] != 'Z' && fields[state][0] != 'X' || string(fields[threads]) > "1")
 }
 
 // Kill ends a process, if it is the one that was found.

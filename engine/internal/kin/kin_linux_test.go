@@ -2,6 +2,7 @@ package kin
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -94,4 +95,33 @@ func BenchmarkFind(b *testing.B) {
 	for b.Loop() {
 		Find(m, Family)
 	}
+}
+
+// TestEndOfThreads takes a process for running whose first thread has ended
+// and another has not.
+func TestEndOfThreads(t *testing.T) {
+	code := fmt.Sprintf("import ctypes, threading, time; threading.Thread(target=time.sleep, args=(600,)).start(); ctypes.CDLL(None).syscall(%d, 0)", syscall.SYS_EXIT)
+	cmd := exec.Command("python3", "-c", code)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for status := ""; !strings.Contains(status, "(zombie)"); {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		status = string(b)
+	}
+	if !running(cmd.Process.Pid) {
+		t.Error("a process with a thread is taken to have ended")
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); running(cmd.Process.Pid); {
+		if time.Since(began) > time.Minute {
+			t.Fatal("a process without a thread is taken for running")
+		}
+	}
+	_ = cmd.Wait()
 }

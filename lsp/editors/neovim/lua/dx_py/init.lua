@@ -10,6 +10,7 @@ local defaults = {
   trusted = false, -- without it tests are shown, and no Python is ever started
   signs = true,
   codelens = true,
+  just_my_code = true, -- a debugger passes over what is not the project's
   root_markers = { "pytest.ini", "pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg", ".git" },
   settings = {}, -- python, args, env, diagnostics: the section "dx-py"
 }
@@ -63,6 +64,10 @@ local handlers = {
     run.output = run.output .. p.text:gsub("\r\n", "\n")
     fired("DxPyRunOutput", p)
   end,
+  ["dx-py/debugAttach"] = function(_, p)
+    fired("DxPyDebugAttach", p)
+    M.attach(p)
+  end,
   ["dx-py/runEnded"] = function(_, p)
     run_of(p.runId).ended = p
     if p.outcome == "error" and p.message then
@@ -83,6 +88,7 @@ function M.config()
   capabilities.experimental = vim.tbl_extend("force", capabilities.experimental or {}, {
     dxPyTests = { version = 1 },
     serverStatusNotification = true,
+    commands = pcall(require, "dap") and { commands = { "dx-py.debugTest" } } or nil, -- with it tests have a lens Debug
   })
   -- signs are not all of a result: failures stay diagnostics
   local settings = vim.tbl_deep_extend("force", { diagnostics = { failures = true } }, o.settings)
@@ -128,6 +134,37 @@ function M.run()
   M.execute("runAtCursor", argument(false))
 end
 
+-- attach has nvim-dap attach to a run that waits for a debugger.
+function M.attach(p)
+  local ok, dap = pcall(require, "dap")
+  if not ok then
+    vim.notify(("dx-py: waiting for a debugger on %s:%d; there is no nvim-dap to attach"):format(p.host, p.port), vim.log.levels.WARN)
+    return
+  end
+  dap.run(
+    { type = "dx_py", request = "attach", name = "dx-py: debug a test", cwd = p.cwd, connect = { host = p.host, port = p.port }, justMyCode = M.options.just_my_code },
+    { new = true }
+  )
+end
+
+-- debug_test is the client's command behind the lens Debug: its argument is that
+-- of the server's.
+function M.debug_test(arg)
+  local ok, dap = pcall(require, "dap")
+  if not ok then
+    vim.notify("dx-py: tests are debugged by nvim-dap (github.com/mfussenegger/nvim-dap), which is not installed", vim.log.levels.ERROR)
+    return
+  end
+  dap.adapters.dx_py = dap.adapters.dx_py or function(done, config)
+    done({ type = "server", host = config.connect.host, port = config.connect.port })
+  end
+  M.execute("debug", arg)
+end
+
+function M.debug()
+  M.debug_test(argument(false))
+end
+
 function M.run_file()
   M.execute("run", argument(true))
 end
@@ -160,6 +197,7 @@ end
 
 local commands = {
   DxPyRun = { "run", "Run the test at the cursor" },
+  DxPyDebug = { "debug", "Debug the test at the cursor, by nvim-dap" },
   DxPyRunFile = { "run_file", "Run the tests of the file" },
   DxPyRunFailed = { "run_failed", "Run what failed again" },
   DxPyCancel = { "cancel", "Cancel all runs" },
@@ -189,6 +227,9 @@ end
 function M.setup(options)
   M.options = vim.tbl_deep_extend("force", defaults, options or {})
   M.group = vim.api.nvim_create_augroup("dx_py", { clear = true })
+  vim.lsp.commands["dx-py.debugTest"] = function(command)
+    M.debug_test(command.arguments[1])
+  end
   for name, c in pairs(commands) do
     vim.api.nvim_create_user_command(name, function()
       M[c[1]]()

@@ -1,0 +1,300 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dx-py/dx-py-ls/engine/discover"
+	"github.com/dx-py/dx-py-ls/engine/history"
+	"github.com/dx-py/dx-py-ls/engine/pool"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
+	"github.com/dx-py/dx-py-ls/engine/run"
+	"github.com/dx-py/dx-py-ls/engine/wire"
+	"github.com/dx-py/dx-py-ls/engine/workspace"
+)
+
+// Observation is what a pass saw that ran each test alone.
+type Observation struct {
+	history.Pass
+	Tests    map[string]Entered // by id
+	Outcomes map[string]string  // as pytest.Outcome says it, of those that came to their end
+
+	opened run.Observed // by the tests, as in a run
+}
+
+// Entered is which functions of the project a test entered, by file. Not says
+// why the test has to go by files all the same.
+type Entered struct {
+	Functions map[string][]string
+	Not       string
+}
+
+// BlindError says that the functions that tests enter cannot be seen.
+type BlindError struct{ Why string }
+
+func (e *BlindError) Error() string { return "the functions that tests enter cannot be seen: " + e.Why }
+
+// Blind is why the functions that a request's tests enter cannot be seen, as
+// far as that is known without running anything; nil when nothing is.
+func Blind(r *Request) error {
+	switch {
+	case discover.Unittest(r.Env):
+		return &BlindError{"unittest runs the tests"}
+	case !r.Env.Version.AtLeast(3, 12):
+		return &BlindError{fmt.Sprintf("Python %d.%d cannot tell, it takes 3.12", r.Env.Version.Major, r.Env.Version.Minor)}
+	case !pool.Supported:
+		return &BlindError{"tests cannot be run in forks here"}
+	case r.Config == nil || r.State == "":
+		return &BlindError{"there is no stored state"}
+	}
+	return nil
+}
+
+// Observe runs the tests of a request that are due, each alone in a fork of the
+// session, so that each has in its record what wider fixtures and caches would
+// have kept from it. It returns when ctx ends at the latest.
+func Observe(ctx context.Context, r Request) (*Observation, error) {
+	if err := Blind(&r); err != nil {
+		return nil, err
+	}
+	r.Stdin, r.Stdout, r.Stderr, r.Terminal, r.Texts, r.Workers, r.Retries = nil, nil, nil, false, false, 1, 0
+	o := &Observation{
+		Pass:     history.Pass{Env: r.DueEnv(), When: time.Now(), State: workspace.StateOf(r.State, r.Config)},
+		Tests:    map[string]Entered{},
+		Outcomes: map[string]string{},
+		opened:   run.Observed{Edges: map[string][]string{}},
+	}
+	if o.State == nil {
+		return nil, &BlindError{"the project has too many folders"}
+	}
+	if r.plugged("pytest_cov") {
+		r.Args = append([]string{"--no-cov"}, r.Args...) // it would trace the code
+	}
+	s, err := r.settings()
+	if err != nil {
+		return nil, err
+	}
+	s.Functions, s.Record = true, true
+	session, err := pool.Open(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	if status, ended := session.Ended(); ended {
+		return nil, fmt.Errorf("pytest ended with status %d before it ran a test", status)
+	}
+	if why := session.Blind(); why != "" {
+		return nil, &BlindError{why}
+	}
+	for _, seen := range session.Observed() {
+		o.open(seen)
+	}
+	if err := o.run(ctx, session, r); err != nil {
+		return nil, err
+	}
+	session.Sweep(0)
+	return o, nil
+}
+
+// plugged reports whether a plugin is installed.
+func (r *Request) plugged(name string) bool {
+	for _, p := range r.Env.Plugins {
+		if p.Module == name || strings.HasPrefix(p.Module, name+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// open takes in what was opened.
+func (o *Observation) open(seen *run.Observed) {
+	for opener, paths := range seen.Edges {
+		o.opened.Edges[opener] = append(o.opened.Edges[opener], paths...)
+	}
+	o.opened.Opaque = append(o.opened.Opaque, seen.Opaque...)
+	o.opened.Written = append(o.opened.Written, seen.Written...)
+}
+
+// alone is what is said of a test that ran alone: nothing of one that did not
+// come to its end.
+type alone struct {
+	Functions map[string][]string `json:"functions"`
+	Outcome   string              `json:"outcome"`
+	Random    bool                `json:"random"` // its inputs are others each time
+	Observed  *run.Observed       `json:"observed"`
+}
+
+// run hears the session's observer out.
+func (o *Observation) run(ctx context.Context, session *pool.Session, r Request) error {
+	items := session.Items()
+	signals := make(chan run.Signal, 64)
+	session.Choose(nil, false, r.Timeout)
+	w, err := session.Start(run.Observer, 0, 0, 1, signals)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = w.Signal(os.Kill) })
+	defer stop()
+	go func() { // it may block while the ring is full
+		for i, it := range items {
+			if (r.Due == nil || r.Due(it.ID)) && w.Run([]uint32{uint32(i), 1}) != nil {
+				return
+			}
+		}
+		_ = w.Finish()
+	}()
+	var done struct {
+		Session map[string][]string `json:"session"`
+		Early   []string            `json:"early"`
+	}
+	ended := false
+	for s := range signals {
+		switch s.Kind {
+		case wire.Functions:
+			var x alone
+			if s.Item >= len(items) || json.Unmarshal(s.Payload, &x) != nil {
+				return errors.New("a worker said what is no record of a test")
+			}
+			o.take(items[s.Item].ID, x)
+		case wire.Observed:
+			var seen run.Observed
+			if json.Unmarshal(s.Payload, &seen) == nil {
+				o.open(&seen)
+			}
+		case wire.Done:
+			ended = json.Unmarshal(s.Payload, &done) == nil
+		case run.Gone:
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if !ended {
+				return errors.New("the process in which each test runs alone has ended before all had run")
+			}
+			o.Session, o.Early = done.Session, done.Early
+			return nil
+		}
+	}
+	return nil
+}
+
+func (o *Observation) take(id string, x alone) {
+	e := Entered{Functions: x.Functions}
+	switch {
+	case x.Outcome == "":
+		e.Not = "alone it did not come to its end"
+	case x.Random:
+		e.Not = "its inputs are others each time"
+	}
+	o.Tests[id] = e
+	if x.Outcome != "" {
+		o.Outcomes[id] = x.Outcome
+	}
+	if x.Observed != nil {
+		o.open(x.Observed)
+	}
+}
+
+// ObserveAgain observes the tests of a request's run anew, each alone: ran are
+// their outcomes. An engine that lives does it beside what follows, and gives it
+// up when another run begins. What cannot be seen goes by files the next time.
+func (e *Engine) ObserveAgain(ctx context.Context, r Request, ran map[string]pytest.Outcome) {
+	r.Before, r.Refused, r.Synced, r.Kill = nil, nil, nil, nil
+	due := r.Due
+	r.Due = func(id string) bool {
+		_, did := ran[id]
+		return did && (due == nil || due(id))
+	}
+	if len(ran) == 0 {
+		return
+	}
+	observe := func(ctx context.Context, keep sync.Locker) {
+		if o, err := Observe(ctx, r); err == nil {
+			keep.Lock()
+			defer keep.Unlock()
+			_, _ = o.Keep(&r, ran)
+		}
+	}
+	if e == nil {
+		observe(ctx, new(sync.Mutex))
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	e.observing.Lock()
+	defer e.observing.Unlock()
+	e.unobserve = cancel
+	e.writing.Go(func() {
+		defer cancel()
+		observe(ctx, &e.writes)
+	})
+}
+
+// notObserving gives up what ObserveAgain does.
+func (e *Engine) notObserving() {
+	if e == nil {
+		return
+	}
+	e.observing.Lock()
+	defer e.observing.Unlock()
+	if e.unobserve != nil {
+		e.unobserve()
+		e.unobserve = nil
+	}
+}
+
+// Keep writes what the pass saw, of tests in files of which all ended in a run
+// in the same state as they did alone; the others go by files. It says of how many tests
+// the functions are known.
+func (o *Observation) Keep(r *Request, ran map[string]pytest.Outcome) (known int, err error) {
+	dir := workspace.StateFolder(r.State, r.Root)
+	opened := history.LoadOpened(dir)
+	if opened.Add(r.Root, o.opened.Edges, o.opened.Opaque, o.opened.Written) {
+		if err := opened.Save(dir); err != nil {
+			return 0, err
+		}
+	}
+	written := map[string]bool{}
+	for _, p := range opened.Written {
+		written[p] = true
+	}
+	after := workspace.StateOf(r.State, r.Config)
+	aside(o.State, after, r.Root, o.When)
+	o.State = o.State.Settled(after, written)
+	shapes := history.OpenShapes(dir)
+	defer shapes.Close()
+	if err := shapes.Learn(r.Root, o.State); err != nil {
+		return 0, err
+	}
+	together := map[string]bool{} // files with tests that need others of the file
+	for id, e := range o.Tests {
+		if _, was := ran[id]; !was {
+			delete(o.Tests, id)
+			continue
+		}
+		if outcome, ended := o.Outcomes[id]; ended && ran[id].String() != outcome {
+			together[pytest.ParseID(id).Path] = true
+			e.Not = "alone it ended otherwise: " + outcome + ", not " + ran[id].String()
+			o.Tests[id] = e
+		}
+	}
+	tests := map[string]map[string][]string{}
+	for id, e := range o.Tests {
+		if e.Not == "" && together[pytest.ParseID(id).Path] {
+			e.Not = "a test of its file needs others"
+			o.Tests[id] = e
+		}
+		if tests[id] = nil; e.Not == "" {
+			tests[id] = maps.Clone(e.Functions)
+			known++
+		}
+	}
+	x := history.OpenExecuted(dir)
+	defer x.Close()
+	return known, x.Keep(o.Pass, tests)
+}

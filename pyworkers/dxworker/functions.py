@@ -1,0 +1,77 @@
+"""Which functions are entered, by sys.monitoring of Python 3.12 and later. It tells of each only once until it is begun again, so that
+what runs a thousand times costs as much as what runs once."""
+import os
+import sys
+
+NAME = "dx-py"
+IDS = (4, 3)  # that have no meaning of their own: debuggers, coverage and profilers have theirs
+
+
+class Functions:
+    def __init__(self):
+        self.reason = ""  # why nothing can be seen
+        self.entered, self.files, self.roots = [], {}, None
+        # What is there already ran before anybody looked.
+        self.before = [f for f in (getattr(m, "__file__", None) for m in list(sys.modules.values())) if isinstance(f, str)]
+        monitoring = getattr(sys, "monitoring", None)
+        if monitoring is None:
+            self.reason = "Python %d.%d cannot tell: it takes 3.12" % sys.version_info[:2]
+            return
+        taken = [monitoring.get_tool(i) for i in range(6)]
+        if sys.gettrace() is not None or any(taken):
+            self.reason = "%s traces the code" % (next((t for t in taken if t), "a debugger"),)
+            return
+        monitoring.use_tool_id(IDS[0], NAME)
+        note, disable = self.entered.append, monitoring.DISABLE
+
+        def enter(code, offset):
+            note(code)
+            return disable
+
+        monitoring.register_callback(IDS[0], monitoring.events.PY_START, enter)
+        monitoring.set_events(IDS[0], monitoring.events.PY_START)
+
+    def check(self):
+        """Looks whether others trace the code by now."""
+        monitoring = getattr(sys, "monitoring", None)
+        if not self.reason:
+            others = [t for t in (monitoring.get_tool(i) for i in range(6)) if t not in (None, NAME)]
+            if others or sys.gettrace() is not None:
+                self.reason = "%s traces the code" % (others[0] if others else "a debugger",)
+        return self.reason
+
+    def begin(self):
+        """Forgets what was entered, and tells of all again."""
+        del self.entered[:]
+        sys.monitoring.restart_events()
+
+    def take(self, config):
+        """{file relative to the root: outermost functions}, of all that was entered."""
+        codes = self.entered[:]
+        del self.entered[:]
+        found, files = {}, self.files
+        for code in codes:
+            name = code.co_filename
+            if name not in files:
+                files[name] = self.relative(name, config)
+            rel = files[name]
+            if rel is not None:
+                function = code.co_qualname.partition(".<locals>")[0]
+                if function[0] != "<":
+                    found.setdefault(rel, set()).add(function)
+        return {rel: sorted(names) for rel, names in found.items()}
+
+    def early(self, config):
+        return sorted({rel for rel in (self.relative(name, config) for name in self.before) if rel is not None})
+
+    def relative(self, name, config):
+        if not name.endswith(".py"):
+            return None
+        if self.roots is None:
+            root = str(getattr(config, "rootpath", None) or config.rootdir)
+            self.roots = [os.path.join(r, "") for r in (root, os.path.realpath(root))]
+        for path in (os.path.abspath(name), os.path.realpath(name)):
+            for root in self.roots:
+                if path.startswith(root):
+                    return path[len(root):].replace(os.sep, "/")
+        return None
