@@ -16,7 +16,7 @@ LDFLAGS := -s -w $(if $(STATIC),-linkmode external -extldflags "-static")
 # noasm: engine/internal/cpu asks the processor, in three instructions of sixty.
 TAGS := netgo,osusergo,noasm
 
-.PHONY: build demo test race lint fuzz-short bench keystrokes conformance mutate faults check e2e-nvim e2e-node e2e-emacs
+.PHONY: build demo test race lint fuzz-short bench keystrokes conformance mutate faults soak check e2e-nvim e2e-node e2e-emacs
 
 build:
 	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/dx-py-ls ./cmd/dx-py-ls
@@ -94,9 +94,13 @@ e2e-nvim: build .demo/venv/bin/pytest
 	fi
 
 # An independent client, and its judgement of each message.
-e2e-node: build .demo/venv/bin/pytest
+e2e-node: build .demo/venv/bin/pytest .demo/debug/bin/pytest
 	cd lsp/editors/node && npm ci --no-audit --no-fund --loglevel=error
-	node lsp/editors/node/check.mjs bin/dx-py-ls $(CURDIR)/.demo/venv/bin/python
+	node lsp/editors/node/check.mjs bin/dx-py-ls $(CURDIR)/.demo/venv/bin/python $(CURDIR)/.demo/debug/bin/python
+
+.demo/debug/bin/pytest:
+	$(PYTHON) -m venv .demo/debug
+	.demo/debug/bin/python -m pip install --quiet --disable-pip-version-check pytest debugpy coverage
 
 # Debian: emacs-nox and elpa-eglot.
 e2e-emacs: build .demo/venv/bin/pytest
@@ -127,3 +131,8 @@ check: lint test
 ROUNDS ?= 1000
 faults:
 	DX_ROUNDS=$(ROUNDS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run 'TestRandomSignals|TestFaults' ./engine
+
+# Runs through one resident process with edits between, many clients at once,
+# the process killed: every answer right, nothing grows. SEED repeats.
+soak:
+	DX_ROUNDS=$(ROUNDS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run 'TestWriteThenRun|TestAgainstPytest|TestClients|TestResidentKilled' ./cmd/internal/cli

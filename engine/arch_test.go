@@ -15,7 +15,7 @@ import (
 // (expressions and their values) came to the layout with the outline parser,
 // which keeps expressions as text.
 var ranks = map[string]int{
-	"engine/bug": 0, "engine/wire": 1, "engine/ring": 2, "engine/run": 8, "engine/pool": 9, "engine/report": 9, "engine/internal/cpu": 0, "engine/file": 1, "engine/pyexpr": 1, "lsp/testproto": 1, "pyworkers": 1,
+	"engine/bug": 0, "engine/wire": 1, "engine/ring": 2, "engine/run": 8, "engine/pool": 9, "engine/report": 9, "engine/cover": 9, "engine/internal/cpu": 0, "engine/file": 1, "engine/pyexpr": 1, "lsp/testproto": 1, "pyworkers": 1,
 	"engine/pytest": 2, "engine/store": 2, "engine/git": 2, "engine/pyeval": 2,
 	"engine/config": 3, "engine/pysrc": 3, "engine/watch": 3, "engine/pyenv": 4, "engine/resolve": 5, "engine/discover": 6, "engine/graph": 6,
 	"engine/workspace": 7, "engine/plan": 7, "engine/history": 4, "lsp/server": 12, "cmd/internal/cli": 14, "cmd/internal/bench": 14, "cmd/dx-py-ls": 15,

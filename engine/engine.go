@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/cover"
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/plan"
@@ -52,6 +53,11 @@ type Request struct {
 
 	Texts bool            // results carry what pytest prints of a failure
 	Kill  <-chan struct{} // closed when a cancelled run is to end at once
+
+	// Cover is filled with the lines that tests run, and what each test runs is
+	// kept in State; nothing else is remembered. Of an Engine that is nil, and one
+	// worker; nil for nobody.
+	Cover *cover.Report
 
 	Stdin, Stdout, Stderr *os.File // nil: /dev/null
 
@@ -135,6 +141,11 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	s, err := r.settings()
 	if err != nil {
 		return 4, err
+	}
+	if r.Cover != nil {
+		sinks = append(sinks, r.Cover)
+		defer r.keepCovered()()
+		r.State = ""
 	}
 	seen := newRecorder(r) // before anything of the project is read
 	session, err := e.open(ctx, s)
@@ -241,6 +252,9 @@ func (r *Request) settings() (s pool.Settings, err error) {
 	if r.Debugged != nil {
 		s.Debugged, s.Record = r.Debugged, false
 	}
+	if r.Cover != nil {
+		s.Coverage, s.Record = r.Root, false
+	}
 	if r.Module || s.Unittest != nil {
 		s.Path0 = r.Dir
 	}
@@ -282,6 +296,9 @@ func (r *Request) PytestArgs() []string {
 	var more []string
 	if r.plugin("xdist") {
 		more = append(more, "-n0", "--dist=no")
+	}
+	if r.Cover != nil {
+		more = append(more, r.withoutCov()...)
 	}
 	if r.Debugged != nil {
 		more = append(more, r.undisturbed()...)

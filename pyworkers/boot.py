@@ -62,7 +62,7 @@ def boot(sources):
                 return ModuleSpec(name, Loader(), origin=name[10:])
 
     sys.meta_path.insert(0, Finder)
-    for name in ("wire", "hooks", "around", "ring", "observer", "debugger", "recorder", "reporter", "nodes", "stage"):
+    for name in ("wire", "hooks", "around", "ring", "observer", "reporter", "coverage", "debugger", "recorder", "nodes", "stage"):
         importlib.import_module("_dxworker." + name)
     stage = sys.modules["_dxworker.stage"]
     stage.finder = Finder

@@ -15,8 +15,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine"
@@ -29,7 +31,7 @@ type Request struct {
 	Dir   string
 	Files [3]*os.File // standard input, output and error
 
-	// Began is when the client was entered, Asked when it connected; both in
+	// Began is when the client was made, Asked when it connected; both in
 	// nanoseconds of CLOCK_MONOTONIC.
 	Began, Asked int64
 }
@@ -127,3 +129,12 @@ const maxDir = 90
 
 func (p Place) socket() string { return filepath.Join(p.Dir, "socket") }
 func (p Place) lock() string   { return filepath.Join(p.Dir, "lock") }
+
+// Ends are the signals that end a run: what ran is reported. A hangup stays
+// ignored where the caller ignores it, as nohup does.
+func Ends() []os.Signal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return []os.Signal{os.Interrupt, syscall.SIGTERM}
+	}
+	return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+}

@@ -163,7 +163,7 @@ func Now() int64 {
 	return t.Nano()
 }
 
-// Entered is when this program was entered, as Now.
+// Entered is when this process was made, as Now.
 func Entered() int64 { return inherited.Began() }
 
 // program is the identity of the running program. Its file may have been

@@ -13,6 +13,7 @@ type Event struct {
 	Slow    *Slow
 
 	Observed *Observed
+	Covered  *Covered
 	Warning  *Warning
 	Problem  *Problem
 	Ended    *Ended
@@ -49,6 +50,15 @@ type Observed struct {
 	Edges   map[string][]string `json:"edges"`
 	Opaque  []string            `json:"opaque"`  // openers that start processes: they may read anything
 	Written []string            `json:"written"` // files that were opened for writing
+}
+
+// Covered is which statements of the project a test has run, by their first
+// lines; what ran outside of all tests has no ID and says which statements there
+// are: first and last lines. Paths are relative to the root.
+type Covered struct {
+	ID    string              `json:"-"`
+	Lines map[string][]int    `json:"lines"`
+	Files map[string][][2]int `json:"files"`
 }
 
 // Problem is something that went wrong beside the tests.

@@ -85,7 +85,7 @@ func setSection(list []pytest.Section, s pytest.Section) []pytest.Section {
 
 // hear takes a frame of a worker's.
 func (d *dispatcher) hear(p *process, s Signal) {
-	if s.Kind != wire.Observed && s.Item >= len(d.tests) { // that one is of no test
+	if s.Kind != wire.Observed && s.Kind != wire.Covered && s.Item >= len(d.tests) { // that one is of no test
 		d.problem(errNoItem)
 		return
 	}
@@ -119,6 +119,16 @@ func (d *dispatcher) hear(p *process, s Signal) {
 			return
 		}
 		d.emit(Event{Observed: &o})
+	case wire.Covered:
+		var c Covered
+		if err := json.Unmarshal(s.Payload, &c); err != nil {
+			d.problem(fmt.Errorf("reading what a worker covered: %w", err))
+			return
+		}
+		if c.Files == nil && s.Item < len(d.items) {
+			c.ID = d.items[s.Item].ID
+		}
+		d.emit(Event{Covered: &c})
 	case wire.Warning:
 		var w Warning
 		if err := json.Unmarshal(s.Payload, &w); err == nil {

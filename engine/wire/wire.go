@@ -45,6 +45,7 @@ const (
 	Crash                     // engine: another worker died in this item; JSON
 	Observed                  // worker: which files its items opened; JSON
 	Functions                 // worker: which functions an item entered; JSON
+	Covered                   // worker: which lines an item ran, or all that ran outside of items; JSON
 	Down                      // engine: a worker has ended; JSON, the item is its slot
 )
 

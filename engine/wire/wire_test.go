@@ -106,7 +106,7 @@ func TestConstants(t *testing.T) {
 	if names == nil {
 		t.Fatal("the kinds are not found in wire.py")
 	}
-	want := fmt.Sprint("WRAP, RUN, FINISH, STOP, PASSED, REPORT, END, WARNING, DONE, CRASH, OBSERVED, FUNCTIONS, DOWN ", wire.Down+1)
+	want := fmt.Sprint("WRAP, RUN, FINISH, STOP, PASSED, REPORT, END, WARNING, DONE, CRASH, OBSERVED, FUNCTIONS, COVERED, DOWN ", wire.Down+1)
 	if got := string(names[1]) + " " + string(names[2]); got != want {
 		t.Errorf("kinds in Python: %s, want %s", got, want)
 	}

@@ -96,7 +96,10 @@ func (s *server) ExecuteCommand(ctx context.Context, p *protocol.ExecuteCommandP
 	if why := s.unsaved(f, k); why != "" {
 		return nil, jsonrpc2.Errorf(requestFailed, "%s", why)
 	}
-	pt := &part{folder: f, debug: p.Command == commandDebug}
+	pt := &part{folder: f}
+	if p.Command == commandDebug {
+		pt.kind = debugKind
+	}
 	pt.add(k, f.rootOf())
 	return s.runParts(ctx, p, []*part{pt})
 }

@@ -44,6 +44,11 @@ func (s *server) custom(ctx context.Context, method string, params []byte, relea
 			release()
 			return s.resolveTestRun(p)
 		})
+	case testproto.MethodCoverage:
+		return answer(params, func(p *testproto.CoverageParams) (*testproto.CoverageResult, error) {
+			release()
+			return s.covered(p)
+		})
 	case testproto.MethodExplain:
 		return answer(params, func(p *testproto.ExplainParams) (*testproto.ExplainResult, error) {
 			release()
@@ -78,6 +83,11 @@ func answer[P, R any](params []byte, f func(*P) (R, error)) (any, error) {
 func (s *server) trust(yes bool) {
 	s.mu.Lock()
 	s.trusted = yes
+	for _, f := range s.folders {
+		if !f.closed {
+			f.configure(s, f.settings)
+		}
+	}
 	folders := append([]*folder(nil), s.folders...)
 	s.mu.Unlock()
 	if !yes {
@@ -97,9 +107,9 @@ func (s *server) requestRun(p *testproto.RunParams, release func()) (*testproto.
 	switch {
 	case p.RunID == "":
 		return nil, fmt.Errorf("%w: a runId is missing", jsonrpc2.ErrInvalidParams)
-	case p.Kind != "" && p.Kind != "run" && p.Kind != "debug":
+	case p.Kind != "" && p.Kind != "run" && p.Kind != debugKind && p.Kind != coverageKind:
 		return nil, jsonrpc2.Errorf(requestFailed, "runs of kind %s are not offered", p.Kind)
-	case p.Continuous && p.Kind == "debug":
+	case p.Continuous && p.Kind == debugKind:
 		return nil, jsonrpc2.Errorf(requestFailed, "a run that is debugged is not continuous")
 	case p.Continuous && p.Selection == "affected":
 		return nil, jsonrpc2.Errorf(requestFailed, "a continuous run takes the tests that are listed: it runs what edits affect by itself")
@@ -156,7 +166,7 @@ func (s *server) plan(p *testproto.RunParams) ([]*part, *testproto.RunResult, er
 	var parts []*part
 	of := func(f *folder) *part {
 		if byFolder[f] == nil {
-			byFolder[f] = &part{folder: f, args: p.Args, env: p.Env, debug: p.Kind == "debug"}
+			byFolder[f] = &part{folder: f, args: p.Args, env: p.Env, kind: strings.TrimPrefix(p.Kind, "run")}
 			parts = append(parts, byFolder[f])
 		}
 		return byFolder[f]

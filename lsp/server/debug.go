@@ -10,6 +10,7 @@ import (
 	"go.lsp.dev/protocol"
 
 	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/cover"
 	"github.com/dx-py/dx-py-ls/engine/pool"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/run"
@@ -32,32 +33,40 @@ func debuggable(f *folder, env *pyenv.Env) error {
 	return nil
 }
 
-// prepareDebug says why a part cannot be debugged.
-func (p *part) prepareDebug() error {
-	if !p.debug {
+// possible says why a part cannot be run in its kind.
+func (p *part) possible() error {
+	if p.kind == "" {
 		return nil
 	}
 	_, env, err := p.folder.ws.Disk().Configure()
-	if err != nil {
+	switch {
+	case err != nil:
 		return jsonrpc2.Errorf(requestFailed, "%v", err)
-	}
-	if !pool.Supported {
-		return jsonrpc2.Errorf(requestFailed, "tests are debugged on Linux only for now")
+	case !pool.Supported:
+		return jsonrpc2.Errorf(requestFailed, "runs of kind %s are for Linux only for now", p.kind)
+	case p.kind == coverageKind:
+		return coverable(p.folder, env)
 	}
 	return debuggable(p.folder, env)
 }
 
-// debug runs a request in a process of its own that waits for a debugger. What
-// pytest prints is kept for the case that it runs no test.
-func (s *server) debug(ctx context.Context, r *testRun, p *part, q engine.Request, sink *collector) (int, error) {
-	out, err := os.CreateTemp("", "dx-py-debug-")
+// alone runs a request in a process of its own, that waits for a debugger or
+// counts lines. What pytest prints is kept for the case that it runs no test.
+func (s *server) alone(ctx context.Context, r *testRun, p *part, q engine.Request, sink *collector) (int, error) {
+	out, err := os.CreateTemp("", "dx-py-run-")
 	if err != nil {
 		return 0, err
 	}
 	defer out.Close()
 	_ = os.Remove(out.Name()) // the descriptor is all that is needed
-	q.Stdout, q.Stderr, q.State = out, out, ""
-	q.Debugged = func(port int) { s.attach(ctx, r, p, q.Dir, port) }
+	q.Stdout, q.Stderr = out, out
+	if p.kind == debugKind {
+		q.State = ""
+		q.Debugged = func(port int) { s.attach(ctx, r, p, q.Dir, port) }
+	} else {
+		q.Cover = cover.New()
+		defer s.coverage.keep(r.id, p.folder, q.Root, q.Cover)
+	}
 	seen := false
 	status, err := (*engine.Engine)(nil).Run(ctx, q, sink, started(func() { seen = true }))
 	if err == nil && !seen {

@@ -79,7 +79,7 @@ class TestBox:
 func TestTreeIsLazyAndExact(t *testing.T) {
 	dir := project(t, map[string]string{"pytest.ini": "[pytest]\nmarkers = slow\n", "test_b.py": computed, "sub/deep/test_a.py": "def test_a(): pass\n"})
 	e := lsptest.StartClient(t, dir, withPython(t, "9.2.0"), lsptest.Rich())
-	if diff := cmp.Diff(map[string]any{"dxPyTests": map[string]any{"version": 1., "coverage": false, "continuous": true, "debug": true}}, e.Initialized.Capabilities["experimental"]); diff != "" {
+	if diff := cmp.Diff(map[string]any{"dxPyTests": map[string]any{"version": 1., "coverage": true, "continuous": true, "debug": true}}, e.Initialized.Capabilities["experimental"]); diff != "" {
 		t.Errorf("capabilities:\n%s", diff)
 	}
 	var all testproto.DiscoverResult

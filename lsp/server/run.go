@@ -54,6 +54,12 @@ type testRun struct {
 	idle  bool   // it waits for edits; under runs.mu
 }
 
+// The kinds of runs that need a process of their own.
+const (
+	debugKind    = "debug"
+	coverageKind = "coverage"
+)
+
 // part is what a run does in one folder: in a process of its configuration
 // and interpreter.
 type part struct {
@@ -63,7 +69,7 @@ type part struct {
 	except []string // ids of cases that are known at run time only
 	args   []string
 	env    map[string]*string
-	debug  bool        // in a process that waits for a debugger
+	kind   string      // "", or what needs a process of its own: debugKind, coverageKind
 	due    *engine.Due // nil: all runs
 	only   []key       // what is due of it
 }
@@ -160,7 +166,7 @@ func (s *server) prepare(r *testRun, parts []*part) error {
 			"trust it with the initialization option {\"trusted\": true}")
 	}
 	for _, p := range parts {
-		if err := p.prepareDebug(); err != nil {
+		if err := p.possible(); err != nil {
 			return err
 		}
 	}
@@ -284,8 +290,8 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 	q.Texts, q.Refused = true, sink.refused
 	q.Before = func(files history.State) { sink.state = &state{files, own.Root} }
 	var status int
-	if p.debug {
-		status, err = s.debug(ctx, r, p, q, sink)
+	if p.kind != "" {
+		status, err = s.alone(ctx, r, p, q, sink)
 	} else {
 		ran := engine.Outcomes{}
 		status, err = p.folder.engine.Run(ctx, q, sink, ran)
@@ -306,7 +312,7 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 func (p *part) request(s *server, cfg *config.Config, env *pyenv.Env) engine.Request {
 	return engine.Request{
 		Env: env, Dir: cfg.Dir, Root: cfg.Root, Config: cfg, Vars: variables(p.environment(s)), Args: slices.Concat(p.folder.settings.Args, p.args),
-		State: s.opts.StateDir,
+		State: p.folder.ws.Disk().StateDir(),
 	}
 }
 

@@ -139,6 +139,7 @@ type server struct {
 	found     found
 	following pending // what results and tests depend on may be others
 	working   working
+	coverage  coverage
 }
 
 // inOrder are the requests that change state: they run in wire order, and call

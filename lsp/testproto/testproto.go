@@ -13,6 +13,7 @@ const (
 	MethodRunTests       = "dx-py/runTests"       // RunParams -> RunResult
 	MethodCancelRun      = "dx-py/cancelRun"      // CancelParams -> null
 	MethodResolveTestRun = "dx-py/resolveTestRun" // ResolveParams -> ResolveResult or null
+	MethodCoverage       = "dx-py/coverage"       // CoverageParams -> CoverageResult
 	MethodExplain        = "dx-py/explain"        // ExplainParams -> ExplainResult or null
 	MethodSynchronize    = "dx-py/synchronize"    // SynchronizeParams -> null
 )
@@ -247,6 +248,28 @@ type EndedParams struct {
 	Totals     map[string]int `json:"totals"`
 	DurationMs float64        `json:"durationMs"`
 	Message    string         `json:"message,omitempty"`
+}
+
+// CoverageParams ask which lines a run of kind coverage has covered: in all
+// files or in one, by all tests or by those of a node.
+type CoverageParams struct {
+	RunID string `json:"runId"`
+	URI   string `json:"uri,omitempty"`
+	Ref   *Ref   `json:"ref,omitempty"`
+}
+
+// CoverageResult is of the files of which something ran.
+type CoverageResult struct {
+	Files []CoveredFile `json:"files"`
+}
+
+// CoveredFile says of statements whether they ran: whole lines. By are the tests
+// that ran some of them.
+type CoveredFile struct {
+	URI     string  `json:"uri"`
+	Covered []Range `json:"covered"`
+	Missed  []Range `json:"missed"`
+	By      []Ref   `json:"by,omitempty"`
 }
 
 // ResolveParams ask how a test would be run in a terminal or a debugger.

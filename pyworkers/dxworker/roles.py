@@ -7,7 +7,7 @@ import struct
 import sys
 import time
 
-from . import basetemp, wire
+from . import basetemp, coverage, wire
 from .alarm import Alarm
 from .around import Unsupported, own_capture_files
 from .bulk import Bulk
@@ -96,6 +96,7 @@ class Run:
             Alarm(message["alarm"], message["limit"], reporter).arm()
         self.replay = Replay(session, self.items, plugin, reporter, role == "solo")
         feed = self.feed()
+        sink = reporter if coverage.active is None else coverage.Around(reporter)
         recorder = plugin.recorder
         if recorder is not None:
             recorder.observing, reporter.observer = True, recorder.observer
@@ -111,9 +112,9 @@ class Run:
                 from .alone import Alone
                 Alone(self, functions, reporter, message).run(feed)
             elif self.loop is not None:
-                self.loop.run(feed, reporter)
+                self.loop.run(feed, sink)
             else:
-                self.whole_items(feed, reporter)
+                self.whole_items(feed, sink)
         finally:
             plugin.reporter = None
             if role == "worker":
@@ -201,6 +202,8 @@ class Run:
         said = {"status": status, "ran": self.ran, "wall": self.spent[0], "cpu": self.spent[1]}
         if isinstance(self.plugin.side, Slot):
             said.update(output(self.session.config, self.session, status))
+        if coverage.active is not None:
+            coverage.active.finish(self.ring)
         functions = self.plugin.functions
         if functions is not None:
             said["session"], said["early"] = functions.take(self.session.config), functions.early(self.session.config)

@@ -80,7 +80,7 @@ func (p *program) open(f graphFlags, pytestArgs []string) (*project, error) {
 	}
 	debug.SetGCPercent(200) // as discover
 	ws := workspace.New(workspace.Settings{
-		Dir: dir, Args: pytestArgs, Python: p.python(f.python), Env: p.env, StateDir: p.stateDir(f.stateDir),
+		Dir: dir, Args: pytestArgs, Python: p.python(f.python), Env: p.env, StateDir: p.stateDir(f.stateDir), StateNamed: f.stateDir != "",
 	})
 	snap := ws.Apply(workspace.Update{})
 	suite, err := snap.Suite()
@@ -169,7 +169,7 @@ func (p *program) affected(f graphFlags, paths, pytestArgs []string) error {
 	changed, wide := c.paths, c.wide
 	reach := pr.graph.Affected(changed, wide...)
 	var by *engine.Since // nil goes by files
-	if r := p.dueRequest(pr, f, pytestArgs); r != nil && c.was != nil {
+	if r := p.dueRequest(pr, pytestArgs); r != nil && c.was != nil {
 		by = engine.NewSince(pr.ws.Apply(workspace.Update{}), r, c.paths, c.was)
 		defer by.Close()
 	}

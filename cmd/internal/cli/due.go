@@ -92,8 +92,8 @@ func unchangedLine(ran, unchanged int, since string) string {
 }
 
 // explainDue says why a test would run, or need not.
-func (p *program) explainDue(pr *project, f graphFlags, pytestArgs []string, items []*pytest.Item) []plan.Reason {
-	r := p.dueRequest(pr, f, pytestArgs)
+func (p *program) explainDue(pr *project, pytestArgs []string, items []*pytest.Item) []plan.Reason {
+	r := p.dueRequest(pr, pytestArgs)
 	if r == nil {
 		return nil
 	}
@@ -106,14 +106,15 @@ func (p *program) explainDue(pr *project, f graphFlags, pytestArgs []string, ite
 
 // dueRequest is a run of the project's tests, for what is known of such runs;
 // nil where nothing is kept.
-func (p *program) dueRequest(pr *project, f graphFlags, pytestArgs []string) *engine.Request {
-	state := p.stateDir(f.stateDir)
-	cfg, env, err := pr.ws.Apply(workspace.Update{}).Configure()
-	if err != nil || state == "" {
+func (p *program) dueRequest(pr *project, pytestArgs []string) *engine.Request {
+	snap := pr.ws.Apply(workspace.Update{})
+	cfg, env, err := snap.Configure()
+	if err != nil {
 		return nil
 	}
-	if cfg.Tool.StateDir != "" && f.stateDir == "" {
-		state = absolute(cfg.Root, cfg.Tool.StateDir)
+	state := snap.StateDir()
+	if state == "" {
+		return nil
 	}
 	return &engine.Request{Env: env, Dir: pr.dir, Vars: p.vars, Args: pytestArgs, State: state, Root: cfg.Root, Config: cfg}
 }

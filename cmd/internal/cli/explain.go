@@ -21,7 +21,8 @@ func (p *program) explainCommand(use string) *cobra.Command {
 		Short: "Say on which files a test depends, and why",
 		Long: `Print the files of the project that a test depends on, each below the file
 that leads to it by the shortest path, with the reason and the line; and why
-test --affected would run it, or need not.`,
+test --affected would run it, or need not. Of a line it also says which tests
+cover it, where a run with coverage of the language server's has seen that.`,
 		Example: "  " + use + ` explain tests/test_api.py::test_login
   ` + use + ` explain tests/test_api.py:42`,
 		Args: cobra.MinimumNArgs(1),
@@ -43,11 +44,16 @@ func (p *program) explain(f graphFlags, where string, pytestArgs []string) error
 		return err
 	}
 	defer pr.ws.Close()
+	out := bufio.NewWriterSize(p.stdout, 64<<10)
+	covering := pr.covering(where)
 	items, err := pr.find(where)
 	if err != nil {
-		return err
+		if covering == "" {
+			return err
+		}
+		fmt.Fprint(out, covering)
+		return out.Flush()
 	}
-	out := bufio.NewWriterSize(p.stdout, 64<<10)
 	done := map[string]bool{}
 	for _, it := range items {
 		if done[it.Path] {
@@ -59,14 +65,17 @@ func (p *program) explain(f graphFlags, where string, pytestArgs []string) error
 		done[it.Path] = true
 		pr.tree(out, it, items)
 	}
-	p.reasons(out, pr, f, pytestArgs, items)
+	p.reasons(out, pr, pytestArgs, items)
+	if covering != "" {
+		fmt.Fprint(out, "\n", covering)
+	}
 	return out.Flush()
 }
 
 // reasons prints why the tests would run with --affected, or need not; what
 // all have in common once.
-func (p *program) reasons(out *bufio.Writer, pr *project, f graphFlags, pytestArgs []string, items []*pytest.Item) {
-	all := p.explainDue(pr, f, pytestArgs, items)
+func (p *program) reasons(out *bufio.Writer, pr *project, pytestArgs []string, items []*pytest.Item) {
+	all := p.explainDue(pr, pytestArgs, items)
 	for i, r := range all {
 		if i > 0 && all[i-1].Text == r.Text && all[i-1].Due == r.Due {
 			continue

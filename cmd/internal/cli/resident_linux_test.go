@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -272,16 +271,15 @@ func TestInterrupt(t *testing.T) {
 // works; nothing is left of it.
 func TestResidentKilled(t *testing.T) {
 	h := newHome(t, map[string]string{"test_a.py": "import time\ndef test_a(): time.sleep(0.05)\n", "test_hang.py": hanging})
-	seed := time.Now().UnixNano()
-	rnd := rand.New(rand.NewSource(seed))
-	for round := range 20 {
+	rounds, rnd := soak(t, 20, 5)
+	for round := range rounds {
 		first := h.run("test", "-q", "test_a.py")
 		h.want(first, 0, "1 passed")
 		pid := h.pid()
 		if pid == 0 { // it met the one that was just being killed
 			h.want(h.run("test", "-q", "test_a.py"), 0, "1 passed")
 			if pid = h.pid(); pid == 0 {
-				t.Fatalf("round %d, seed %d: none runs\n%s", round, seed, first.stderr)
+				t.Fatalf("round %d: none runs\n%s", round, first.stderr)
 			}
 		}
 		if round%5 == 0 {
@@ -293,7 +291,7 @@ func TestResidentKilled(t *testing.T) {
 				t.Fatalf("exit status %d, %q", cmd.ProcessState.ExitCode(), got)
 			}
 		} else {
-			timer := time.AfterFunc(time.Duration(rnd.Intn(80))*time.Millisecond, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+			timer := time.AfterFunc(time.Duration(rnd.IntN(80))*time.Millisecond, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 			r := h.run("test", "-q", "test_a.py")
 			if !timer.Stop() && r.status == 3 && strings.Contains(r.stderr, "ended in the middle of the run") {
 				// the one that was told
@@ -303,7 +301,7 @@ func TestResidentKilled(t *testing.T) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		if t.Failed() {
-			t.Fatalf("round %d, seed %d", round, seed)
+			t.Fatalf("round %d", round)
 		}
 	}
 	// All of the killed ones' are gone but for what the last command started.

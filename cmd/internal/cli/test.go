@@ -63,6 +63,8 @@ Flags:
                          --daemon uses it where CI is set too
       --cold             a fresh interpreter, and no stored state is read
       --timings          say on standard error where the time went
+      --profile-out F    write it, and when each test ran, in Chrome's trace
+                         format, for chrome://tracing or Perfetto
   -h, --help             this text
 
 Exit status: pytest's.`,
@@ -168,10 +170,13 @@ func (p *program) test(f testFlags) error {
 
 // testOnce makes one run, of which more sinks may be told. Its exit status is
 // the program's.
-func (p *program) testOnce(f testFlags, sinks ...run.Sink) error {
-	if f.timings {
-		p.timings = p.newTimings()
-	}
+func (p *program) testOnce(f testFlags, sinks ...run.Sink) (err error) {
+	p.timings = p.newTimings(f)
+	defer func() {
+		if e := p.timings.end(p); err == nil {
+			err = e
+		}
+	}()
 	r, ws, err := p.request(f)
 	if err != nil {
 		return err
@@ -198,6 +203,7 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) error {
 			return err
 		}
 		if unchanged = len(d.Items) - d.Count(); len(d.Files) == 0 && !d.Others {
+			p.timings.mark("selection")
 			return p.nothingDue(f, unchanged)
 		}
 		if d.ByFunctions && !f.unobserved {
@@ -264,10 +270,7 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) error {
 		fmt.Fprintln(p.stdout, unchangedLine(footer.Ran(), unchanged, f.since))
 	}
 	p.footer(&footer, r.Stdout)
-	p.timings.mark("render")
-	if p.call == nil {
-		p.timings.print(p.stderr)
-	}
+	p.timings.render()
 	if err != nil && ctx.Err() != nil {
 		fmt.Fprintln(p.stderr, "interrupted while the tests were collected")
 		p.status = exitInterrupted

@@ -21,6 +21,7 @@ type testFlags struct {
 	tx                                      string
 	shard, durations, seed                  string
 	timeout, retries, reruns, stress, junit string
+	profileOut                              string
 
 	affected bool
 	since    string // the revision of --affected=REV
@@ -60,6 +61,7 @@ func parseTestFlags(dir string, args []string) (f testFlags, err error) {
 		"--python": &f.python, "--state-dir": &f.stateDir, "--root": &f.root, "--format": &f.format, "--profile": &f.profile,
 		"--shard": &f.shard, "--durations-file": &f.durations, "--seed": &f.seed, "--timeout": &f.timeout, "--retries": &f.retries,
 		"--reruns": &f.reruns, "--stress": &f.stress, "--junit-output": &f.junit,
+		"--profile-out": &f.profileOut,
 	} {
 		values[name] = to
 	}

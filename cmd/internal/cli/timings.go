@@ -3,82 +3,139 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/daemon"
+	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/run"
 )
 
-// timings are the moments of a run, for --timings. A nil one notes nothing.
+// timings are the moments of a run, for --timings and --profile-out. A nil one
+// notes nothing. Times are nanoseconds, as daemon.Now.
 type timings struct {
-	began, last int64 // nanoseconds, as daemon.Now
-	stages      []string
-	result      int64 // of the last result
+	stages []stage
+	told   bool  // --timings
+	result int64 // when the last result came
+
+	profile string // the file of --profile-out
+	tests   []pytest.Result
+}
+
+// stage is a part of a run; each begins where the one before has ended, so
+// that together they are the run.
+type stage struct {
+	name     string
+	from, to int64
 }
 
 // newTimings begins with what is over by now: the client's start and its way
-// to here.
-func (p *program) newTimings() *timings {
-	t := &timings{began: daemon.Entered()}
-	if t.began == 0 {
-		t.began = daemon.Now()
+// to here. In a process that makes several runs the start is the first's.
+func (p *program) newTimings(f testFlags) *timings {
+	if !f.timings && f.profileOut == "" {
+		return nil
 	}
-	t.last = t.began
-	if c := p.call; c != nil {
-		t.began, t.last = c.Began, c.Began
-		t.add("client start", c.Asked)
-		t.add("attach", c.Got)
-	} else {
-		t.mark("start")
+	t := &timings{told: f.timings}
+	if f.profileOut != "" {
+		t.profile = absolute(p.dir, f.profileOut)
+	}
+	switch c, entered := p.call, daemon.Entered(); {
+	case p.timings != nil || entered == 0:
+		now := daemon.Now()
+		t.stages = append(t.stages, stage{"start", now, now})
+	case c != nil:
+		t.stages = append(t.stages, stage{"client start", c.Began, c.Asked}, stage{"attach", c.Asked, c.Got})
+	default:
+		t.stages = append(t.stages, stage{"start", entered, daemon.Now()})
 	}
 	return t
 }
 
+func (t *timings) last() int64 { return t.stages[len(t.stages)-1].to }
+
+// mark ends a stage now.
 func (t *timings) mark(name string) {
 	if t != nil {
-		t.add(name, daemon.Now())
+		t.stages = append(t.stages, stage{name, t.last(), daemon.Now()})
 	}
 }
 
-func (t *timings) add(name string, now int64) {
-	if name == "render" && t.result > 0 {
-		t.add("last result", t.result)
+// render ends the stages of the tests.
+func (t *timings) render() {
+	if t == nil {
+		return
 	}
-	t.stages = append(t.stages, fmt.Sprintf("%s %.1f", name, float64(now-t.last)/1e6))
-	t.last = now
+	if t.result > 0 {
+		t.stages = append(t.stages, stage{"last result", t.last(), t.result})
+	}
+	t.mark("render")
 }
 
 // Event notes the first result and the last one.
 func (t *timings) Event(e run.Event) {
-	if e.Test == nil {
+	r := e.Test
+	if r == nil {
+		r = e.Attempt
+	}
+	if r == nil {
 		return
 	}
 	if t.result == 0 {
 		t.mark("first result")
 	}
 	t.result = daemon.Now()
+	if t.profile != "" {
+		t.tests = append(t.tests, pytest.Result{ID: r.ID, Outcome: r.Outcome, Start: r.Start, Duration: r.Duration, Worker: r.Worker, Attempt: r.Attempt})
+	}
 }
 
-// notes is what the client needs to print them.
-func (t *timings) notes() string {
+// end writes and prints what was asked for; a client prints by itself.
+func (t *timings) end(p *program) error {
 	if t == nil {
+		return nil
+	}
+	var err error
+	if t.profile != "" {
+		err = t.write(time.Now(), daemon.Now())
+	}
+	if t.told && p.call == nil {
+		t.mark("end")
+		printTimings(p.stderr, t.text(), t.last()-t.stages[0].from)
+	}
+	return err
+}
+
+func (t *timings) text() string {
+	parts := make([]string, len(t.stages))
+	for i, s := range t.stages {
+		parts[i] = part(s.name, s.to-s.from)
+	}
+	return strings.Join(parts, " · ")
+}
+
+func part(name string, ns int64) string { return fmt.Sprintf("%s %.1f", name, float64(ns)/1e6) }
+
+// notes is what the client needs to print them: when the last stage ended, and
+// the stages.
+func (t *timings) notes() string {
+	if t == nil || !t.told {
 		return ""
 	}
-	return strings.Join(t.stages, " · ")
-}
-
-func (t *timings) print(w io.Writer) {
-	if t != nil {
-		printTimings(w, t.notes(), t.last-t.began)
-	}
+	return strconv.FormatInt(t.last(), 10) + " " + t.text()
 }
 
 func printTimings(w io.Writer, stages string, all int64) {
 	fmt.Fprintf(w, "timings in ms: %s · in all %.1f\n", stages, float64(all)/1e6)
 }
 
-// printNotes prints the timings of a run in the resident process. What is not
-// in them is the way back.
+// printNotes prints the timings of a run in the resident process; the way back
+// is what it does not know.
 func (p *program) printNotes(notes string) {
-	printTimings(p.stderr, notes, daemon.Now()-daemon.Entered())
+	now := daemon.Now()
+	at, stages, _ := strings.Cut(notes, " ")
+	if last, err := strconv.ParseInt(at, 10, 64); err == nil {
+		stages += " · " + part("return", now-last)
+	}
+	printTimings(p.stderr, stages, now-daemon.Entered())
 }

@@ -1,0 +1,113 @@
+package cover
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/dx-py/dx-py-ls/engine/store"
+)
+
+// version changes with the encoding of the records.
+const version = 1
+
+// testsKey is where it is kept which files a test has covered.
+const testsKey = "\x00tests"
+
+// kept is what is remembered of a file: the statements, and which of them a
+// test ran when it last ran in a run with coverage.
+type kept struct {
+	Digest     string           `json:"digest"` // of the file that ran
+	Statements []Span           `json:"statements"`
+	By         map[string][]int `json:"by"`
+}
+
+// Save adds a report to what is kept in a root's state folder: what the tests
+// that ran had covered before is forgotten, and what is known of a file that has
+// changed. digest is that of a file that ran, "" where nobody knows: it is not
+// kept.
+func (r *Report) Save(dir string, digest func(path string) string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := store.Open(dir, "covered", version)
+	defer s.Close()
+	index := map[string][]string{} // a test's files
+	get(s, testsKey, &index)
+	touched := map[string]bool{}
+	for path := range r.files {
+		touched[path] = true
+	}
+	for id := range r.ran {
+		for _, path := range index[id] {
+			touched[path] = true
+		}
+		delete(index, id)
+	}
+	var add []store.Record
+	for path := range touched {
+		var old kept
+		get(s, path, &old)
+		now := kept{Digest: old.Digest, Statements: old.Statements, By: map[string][]int{}}
+		f := r.files[path]
+		if f != nil {
+			now.Digest, now.Statements = digest(path), f.Statements
+		}
+		if now.Digest == old.Digest {
+			for id, lines := range old.By {
+				if !r.ran[id] {
+					now.By[id] = lines
+				}
+			}
+		}
+		if f != nil && now.Digest != "" {
+			for id, lines := range f.By {
+				now.By[id] = lines
+				index[id] = append(index[id], path)
+			}
+		}
+		b, err := json.Marshal(now)
+		if err != nil {
+			return err
+		}
+		add = append(add, store.Record{Key: path, Data: b})
+	}
+	b, err := json.Marshal(index)
+	if err != nil {
+		return err
+	}
+	add = append(add, store.Record{Key: testsKey, Data: b})
+	return s.Save(add, func(string) bool { return true })
+}
+
+// get decodes a record; what is damaged is unknown.
+func get(s *store.File, key string, v any) {
+	if r, ok := s.Get(key); ok {
+		_ = json.Unmarshal(r.Data, v)
+	}
+}
+
+// Covering are the tests of which it is known that they run a line of a file,
+// sorted. known says that the line is of a statement, in a file whose digest is
+// the one that ran; edited that another one ran.
+func Covering(dir, path, digest string, line int) (tests []string, known, edited bool) {
+	s := store.Open(dir, "covered", version)
+	defer s.Close()
+	var k kept
+	get(s, path, &k)
+	if len(k.Statements) == 0 {
+		return nil, false, false
+	}
+	if k.Digest != digest {
+		return nil, false, true
+	}
+	first, ok := statement(k.Statements, line)
+	if !ok {
+		return nil, false, false
+	}
+	for id, lines := range k.By {
+		if slices.Contains(lines, first) {
+			tests = append(tests, id)
+		}
+	}
+	slices.Sort(tests)
+	return tests, true, false
+}

@@ -1,0 +1,131 @@
+package server
+
+import (
+	"path/filepath"
+	"sync"
+
+	"go.lsp.dev/jsonrpc2"
+	"go.lsp.dev/uri"
+
+	"github.com/dx-py/dx-py-ls/engine/cover"
+	"github.com/dx-py/dx-py-ls/engine/pyenv"
+	"github.com/dx-py/dx-py-ls/lsp/testproto"
+)
+
+// coverable is why lines cannot be counted in an environment, nil when they
+// can.
+func coverable(f *folder, env *pyenv.Env) error {
+	switch {
+	case env.Python == "" || !env.HasPytest:
+		return jsonrpc2.Errorf(requestFailed, "coverage needs pytest, and there is no Python with pytest for %s", f.path)
+	case !env.Version.AtLeast(3, 12) && env.Dists["coverage"] == "":
+		return jsonrpc2.Errorf(requestFailed, "%s is older than 3.12 and has no coverage; install it with: %s -m pip install coverage", env.Python, env.Python)
+	}
+	return nil
+}
+
+// keptRuns is how many runs with coverage are remembered: those that an editor
+// may still show.
+const keptRuns = 8
+
+// coverage is what the last runs with coverage have covered.
+type coverage struct {
+	mu   sync.Mutex
+	runs []coveredPart
+}
+
+// coveredPart is what a run has covered in one folder.
+type coveredPart struct {
+	run    string
+	folder *folder
+	root   string
+	report *cover.Report
+}
+
+func (c *coverage) keep(run string, f *folder, root string, r *cover.Report) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kept := []coveredPart{}
+	ids := map[string]bool{run: true}
+	for i := len(c.runs) - 1; i >= 0; i-- { // the newest first
+		old := c.runs[i]
+		if ids[old.run] = true; len(ids) <= keptRuns && (old.run != run || old.folder != f) {
+			kept = append([]coveredPart{old}, kept...)
+		}
+	}
+	c.runs = append(kept, coveredPart{run, f, root, r})
+}
+
+func (c *coverage) of(run string) (parts []coveredPart) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.runs {
+		if p.run == run {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+// covered is dx-py/coverage.
+func (s *server) covered(q *testproto.CoverageParams) (*testproto.CoverageResult, error) {
+	out := &testproto.CoverageResult{Files: []testproto.CoveredFile{}}
+	only, ok := pathOf(uri.URI(q.URI))
+	if q.URI != "" && !ok {
+		return nil, jsonrpc2.Errorf(jsonrpc2.InvalidParams, "%q is no file", q.URI)
+	}
+	for _, p := range s.coverage.of(q.RunID) {
+		var of *key
+		if q.Ref != nil {
+			f, k, ok := s.find(*q.Ref)
+			if !ok || f != p.folder {
+				continue
+			}
+			of = &k
+		}
+		for _, rel := range p.report.Files() {
+			path := filepath.Join(p.root, filepath.FromSlash(rel))
+			if only != "" && path != only {
+				continue
+			}
+			if f, ok := s.coveredFile(p, rel, of); ok {
+				f.URI = string(s.uriOf(path))
+				out.Files = append(out.Files, f)
+			}
+		}
+	}
+	return out, nil
+}
+
+// coveredFile is what ran of one file: by tests of a key, where there is one;
+// false when these ran nothing of it.
+func (s *server) coveredFile(p coveredPart, rel string, of *key) (out testproto.CoveredFile, ok bool) {
+	f := p.report.File(rel)
+	var tests []string
+	for _, id := range f.Tests() {
+		path, name := split(p.root, id)
+		if of != nil && !of.covers(path, name) {
+			continue
+		}
+		tests = append(tests, id)
+		out.By = append(out.By, p.folder.refOf(p.folder.rootOf(), key{path, name}))
+	}
+	if of != nil && len(tests) == 0 {
+		return out, false
+	}
+	if of == nil {
+		tests = nil // and what ran outside of tests
+	}
+	covered, missed := f.Split(tests...)
+	out.Covered, out.Missed = lineRanges(covered), lineRanges(missed)
+	return out, len(covered)+len(missed) > 0
+}
+
+// lineRanges end where the line behind them begins.
+func lineRanges(spans []cover.Span) []testproto.Range {
+	out := []testproto.Range{}
+	for _, s := range spans {
+		out = append(out, testproto.Range{Start: testproto.Position{Line: uint32(s[0] - 1)}, End: testproto.Position{Line: uint32(s[1])}})
+	}
+	return out
+}

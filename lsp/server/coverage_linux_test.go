@@ -1,0 +1,168 @@
+package server_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dx-py/dx-py-ls/engine/cover"
+	"github.com/dx-py/dx-py-ls/engine/enginetest"
+	"github.com/dx-py/dx-py-ls/engine/history"
+	"github.com/dx-py/dx-py-ls/engine/workspace"
+	"github.com/dx-py/dx-py-ls/lsp/lsptest"
+	"github.com/dx-py/dx-py-ls/lsp/testproto"
+)
+
+const cart = `"""Carts."""
+
+
+def total(prices):
+    if not prices:
+        return 0
+    return sum(
+        prices,
+    )
+
+
+def never():
+    return [
+        1,
+    ]
+
+
+def shown():  # pragma: no cover
+    return 1
+
+
+class Cart:
+    def __init__(self):
+        self.count = 0
+
+    @property
+    def twice(self):
+        for _ in range(2):
+            self.count += 1
+        return self.count
+`
+
+const covering = `import threading
+
+import pytest
+
+from shop.cart import Cart, total
+
+
+@pytest.fixture(scope="module")
+def cart():
+    return Cart()
+
+
+def test_total():
+    assert total([1, 2]) == 3
+
+
+def test_empty():
+    assert total([]) == 0
+
+
+def test_thread(cart):
+    t = threading.Thread(target=lambda: cart.twice)
+    t.start()
+    t.join()
+    assert cart.count == 2
+
+
+def test_again(cart):
+    assert cart.twice == 4
+`
+
+// covered asks what a run has covered, as "FILE covered LINES missed LINES by
+// TESTS".
+func covered(t *testing.T, e *lsptest.Editor, p testproto.CoverageParams) (out []string) {
+	t.Helper()
+	var r testproto.CoverageResult
+	e.Call(testproto.MethodCoverage, p, &r)
+	lines := func(all []testproto.Range) string {
+		var said []string
+		for _, r := range all {
+			said = append(said, strconv.Itoa(int(r.Start.Line)+1)+"-"+strconv.Itoa(int(r.End.Line)))
+		}
+		return strings.Join(said, " ")
+	}
+	for _, f := range r.Files {
+		var by []string
+		for _, ref := range f.By {
+			by = append(by, strings.TrimPrefix(ref.ID, "test_shop.py::"))
+		}
+		out = append(out, filepath.Base(f.URI)+" covered "+lines(f.Covered)+" missed "+lines(f.Missed)+" by "+strings.Join(by, " "))
+	}
+	return out
+}
+
+// TestCoverage counts the same lines by coverage, on old Pythons, and by the
+// interpreter's monitoring.
+func TestCoverage(t *testing.T) {
+	for _, python := range []string{"3.8", "3.11", "3.12", "3.13"} {
+		opts := debugger(t, python)
+		if opts.StateDir == "" {
+			continue
+		}
+		t.Run(python, func(t *testing.T) {
+			dir := project(t, map[string]string{
+				"pytest.ini": "[pytest]\naddopts = --cov=. --cov-fail-under=100\n", "shop/__init__.py": "", "shop/cart.py": cart, "shop/unused.py": "x = 1\n", "test_shop.py": covering,
+			})
+			e := lsptest.StartClient(t, dir, opts, lsptest.Rich())
+			run := e.Run(testproto.RunParams{RunID: "c", Kind: "coverage"})
+			if run.Ended.Outcome != "passed" || run.Ended.Totals["passed"] != 4 {
+				t.Fatalf("ended: %+v, output %s", run.Ended, run.Output)
+			}
+			if diff := cmp.Diff([]string{
+				"cart.py covered 1-1 4-9 12-12 22-24 26-30 missed 13-15 by test_again test_empty test_thread test_total",
+				"test_shop.py covered 1-1 3-3 5-5 8-10 13-14 17-18 21-25 28-29 missed  by test_again test_empty test_thread test_total",
+			}, covered(t, e, testproto.CoverageParams{RunID: "c"})); diff != "" {
+				t.Errorf("all:\n%s", diff)
+			}
+			uri := e.URI("shop/cart.py")
+			for id, want := range map[string]string{
+				"test_total":  "cart.py covered 5-5 7-9 missed 1-1 4-4 6-6 12-15 22-24 26-30 by test_total",
+				"test_empty":  "cart.py covered 5-6 missed 1-1 4-4 7-9 12-15 22-24 26-30 by test_empty",
+				"test_thread": "cart.py covered 24-24 28-30 missed 1-1 4-9 12-15 22-23 26-27 by test_thread",
+				"test_again":  "cart.py covered 28-30 missed 1-1 4-9 12-15 22-24 26-27 by test_again",
+			} {
+				ref := testproto.Ref{Root: "file://" + dir, ID: "test_shop.py::" + id}
+				if diff := cmp.Diff([]string{want}, covered(t, e, testproto.CoverageParams{RunID: "c", URI: uri, Ref: &ref})); diff != "" {
+					t.Errorf("by %s:\n%s", id, diff)
+				}
+			}
+			if got := covered(t, e, testproto.CoverageParams{RunID: "none"}); len(got) != 0 {
+				t.Errorf("of an unknown run: %q", got)
+			}
+			if got, known, _ := cover.Covering(workspace.StateFolder(opts.StateDir, dir), "shop/cart.py", history.Digest([]byte(cart)), 8); !known || fmt.Sprint(got) != "[test_shop.py::test_total]" {
+				t.Errorf("what is kept of a line: %q, known %v", got, known)
+			}
+			if left, _ := filepath.Glob(filepath.Join(dir, ".coverage*")); len(left) > 0 {
+				t.Errorf("pytest-cov has measured too: %q", left)
+			}
+		})
+	}
+}
+
+// TestCoverageIsRefused says what is missing.
+func TestCoverageIsRefused(t *testing.T) {
+	exe, ok := enginetest.PythonWith(t, "3.11", "9.2.0")
+	if !ok {
+		return
+	}
+	opts := options
+	opts.Env = map[string]string{"VIRTUAL_ENV": filepath.Dir(filepath.Dir(exe))}
+	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "test_a.py": "def test_a(): pass\n"})
+	e := lsptest.StartClient(t, dir, opts, lsptest.Rich())
+	err := e.Try(testproto.MethodRunTests, testproto.RunParams{RunID: "1", Kind: "coverage"}, nil)
+	if err == nil || !strings.Contains(err.Error(), "-32803") || !strings.Contains(err.Error(), "older than 3.12 and has no coverage; install it with: ") {
+		t.Errorf("without coverage: %v", err)
+	}
+}
