@@ -153,6 +153,7 @@ func columns(groups []group) (names []string) {
 
 var sectionTexts = map[string][2]string{ // what the first column is, what stands above
 	sectionRuns:   {"whole runs", "Whole runs; all tests are executed each time, in the first two rows by a count that the tests themselves keep:"},
+	sectionSame:   {"nothing changed", "Runs of what is due, when nothing is:"},
 	sectionEdits:  {"what is edited", "One test after an edit that turns its outcome, each time (the command names the test; pytest gets the same):"},
 	sectionPeers:  {"other programs", "Other programs on the same tests:"},
 	sectionSuites: {"public suite", "Public suites, whole, warm:"},
@@ -166,7 +167,7 @@ func readmeTables(r record) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n![How long it takes, beside the others](testdata/perf/%s)\n", chartName)
-	for _, section := range []string{sectionRuns, sectionEdits, sectionPeers, sectionSuites, sectionIDs} {
+	for _, section := range []string{sectionRuns, sectionSame, sectionEdits, sectionPeers, sectionSuites, sectionIDs} {
 		var groups []group
 		for _, g := range r.Groups {
 			if g.Section == section {
@@ -201,7 +202,7 @@ func readmeTables(r record) string {
 
 // told is the number of tests for a table.
 func (g group) told() string {
-	if n := g.tests(); n > 0 || g.Name == "unchanged-193" {
+	if n := g.tests(); n > 0 || g.Section == sectionSame {
 		return thousands(n)
 	}
 	return ""
@@ -228,6 +229,9 @@ func (g group) cell(name string) string {
 		return r.Note
 	}
 	s := millis(r.MedianMs)
+	if strings.HasPrefix(name, "dx-py") {
+		s += g.times(r)
+	}
 	switch all := g.tests(); {
 	case r.Counted > 0 && r.Counted != r.Tests:
 		s += fmt.Sprintf(" (says %d tests, runs %d)", r.Tests, r.Counted)
@@ -239,6 +243,22 @@ func (g group) cell(name string) string {
 		s += fmt.Sprintf(" (%s tests)", thousands(r.Tests))
 	}
 	return s
+}
+
+// times is how many times as fast as pytest a row is.
+func (g group) times(r row) string {
+	for _, name := range []string{plain, xdist, "pytest --collect-only"} {
+		for _, o := range g.Rows {
+			if o.Name == name && o.MedianMs > 0 && r.MedianMs > 0 {
+				if x := o.MedianMs / r.MedianMs; x < 10 {
+					return fmt.Sprintf(" (%.1f×)", x)
+				} else {
+					return fmt.Sprintf(" (%.0f×)", x)
+				}
+			}
+		}
+	}
+	return ""
 }
 
 func millis(ms float64) string {
