@@ -21,7 +21,12 @@ def pytest_runtest_logreport(report):
         r = report.longrepr
         text = "%s:%s: %s" % r if isinstance(r, tuple) and len(r) == 3 else str(r)
     _reports.append([report.nodeid, report.when, report.outcome, hasattr(report, "wasxfail"), subtest, text,
-                     [list(s) for s in report.sections]])
+                     [[title, _ends(told)] for title, told in report.sections]])
+
+
+def _ends(text):
+    """As the workers tell long output to the engine (bulk.py)."""
+    return text if len(text) <= 16 << 10 else text[:8 << 10] + "\n[...]\n" + text[-8 << 10:]
 
 
 def pytest_warning_recorded(warning_message, when, nodeid):

@@ -34,7 +34,7 @@ func Attach(p Place, r Request, interrupts chan os.Signal) (status int, notes st
 	}
 	// Not before the request is sent: it takes time, and until then there is
 	// nothing to stop.
-	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(interrupts, Ends()...)
 	done, passed := make(chan struct{}), make(chan struct{})
 	defer func() { signal.Stop(interrupts); close(done); <-passed; c.close() }()
 	go func() {

@@ -15,8 +15,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine"
@@ -127,3 +129,12 @@ const maxDir = 90
 
 func (p Place) socket() string { return filepath.Join(p.Dir, "socket") }
 func (p Place) lock() string   { return filepath.Join(p.Dir, "lock") }
+
+// Ends are the signals that end a run: what ran is reported. A hangup stays
+// ignored where the caller ignores it, as nohup does.
+func Ends() []os.Signal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return []os.Signal{os.Interrupt, syscall.SIGTERM}
+	}
+	return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+}

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"syscall"
@@ -12,10 +13,20 @@ import (
 // stages are what the process of a session that is kept stops at.
 var stages = [...]string{pluginsStage, configStage, collectedStage}
 
-// collect makes a session, in use, from the deepest stem that there is. The
-// stages that it comes through become stems, where a fork shares nothing but
-// memory with the next one.
+// collect makes a session, in use, from the deepest stem that there is.
 func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string) (*Session, error) {
+	for {
+		session, err := p.grow(ctx, s, interpreter, key)
+		if !errors.Is(err, errDoubt) {
+			return session, err
+		}
+	}
+}
+
+// grow is collect, once. The stages that the session comes through become
+// stems, where a fork shares nothing but memory with the next one. The error is
+// errDoubt when it is to be tried again: the stem is gone then.
+func (p *Pool) grow(ctx context.Context, s Settings, interpreter, key string) (*Session, error) {
 	session := &Session{settings: s, vars: s.Env, key: key, keep: true}
 	var again bool
 	var err error
@@ -29,7 +40,7 @@ func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string)
 	}
 	for fork := true; ; {
 		stop := context.AfterFunc(ctx, session.process.kill)
-		err = session.advance(fork, again, began)
+		err = session.advance(fork, again, began, nil)
 		stop()
 		if err != nil {
 			break
@@ -52,6 +63,9 @@ func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string)
 		if again, err = false, p.plant(session, keep); err != nil {
 			break
 		}
+	}
+	if errors.Is(err, errDoubt) {
+		p.doubt(session)
 	}
 	err = session.fail(ctx, err)
 	p.leave(session.stem)
@@ -83,12 +97,13 @@ func (p *Pool) plant(s *Session, keep bool) (err error) {
 
 // advance has the process go on to its next stage. fork: it is one of the
 // session's stem, which waits where that did; again: another session's run made
-// that.
-func (p *Session) advance(fork, again bool, began time.Time) error {
+// that; to is what it is told besides.
+func (p *Session) advance(fork, again bool, began time.Time, to map[string]any) error {
 	message := map[string]any{"op": "go", "stops": stages}
-	if at := p.info.Stage; p.settings.Workers > 0 && (at == pluginsStage || fork && p.stem.stage == pluginsStage) {
+	if at := p.info.Stage; p.settings.Workers > 0 && (at == pluginsStage || fork && (p.stem.stage == pluginsStage || p.stem.stage == hoistedStage)) {
 		maps.Copy(message, p.settings.share(stages[:]))
 	}
+	maps.Copy(message, to)
 	var files []*os.File
 	if fork {
 		from := p.stem
@@ -121,6 +136,9 @@ func (p *Session) advance(fork, again bool, began time.Time) error {
 	}
 	if err := p.ask(message, files...); err != nil {
 		return err
+	}
+	if p.info.Doubt != "" {
+		return fmt.Errorf("%w: %s", errDoubt, p.info.Doubt)
 	}
 	p.seen = look(p.info.Files, began)
 	return nil

@@ -111,15 +111,18 @@ const (
 // one run's at a time, and a second run makes another. The zero Pool is ready;
 // close it when done.
 type Pool struct {
-	mu      sync.Mutex
-	stems   []*stem    // the last used is the last
-	kept    []*Session // that no run has; the last used is the last
-	running int        // runs that have a session, or will
-	last    *recipe    // of the last run's session; nil for none
-	making  *refresh   // nil for none
-	missed  bool       // a Refresh came during a run
-	idle    *time.Timer
-	beside  errands // what ends or settles while nobody waits
+	mu        sync.Mutex
+	stems     []*stem             // the last used is the last
+	kept      []*Session          // that no run has; the last used is the last
+	running   int                 // runs that have a session, or will
+	last      *recipe             // of the last run's session; nil for none
+	making    *refresh            // nil for none
+	hoists    *refresh            // what is loaded ahead for it; nil for none
+	doubts    map[string][]string // by session: why what was loaded ahead was of no use
+	missed    bool                // a Refresh came during a run
+	unhoisted string              // why the last attempt to load ahead came to nothing
+	idle      *time.Timer
+	beside    errands // what ends or settles while nobody waits
 }
 
 // Session returns a collected session for the settings: a kept one where it
@@ -292,8 +295,9 @@ func (p *Session) fail(ctx context.Context, err error) error {
 	if p.process == nil {
 		return err
 	}
-	p.process.stage.close()
+	p.process.stage.conn.Close() // not its alive pipe, which would end it while it says why it ends
 	status := p.process.wait()
+	p.process.stage.close()
 	p.process.kin.end()
 	p.endTemplate()
 	if p.head != nil {

@@ -43,6 +43,10 @@ type reply struct {
 	Blind    string        `json:"blind"`    // why functions cannot be observed, where they were to be
 	Observed *run.Observed `json:"observed"` // while the stage was made
 
+	Imports json.RawMessage   `json:"imports"` // of a session that was to record them, see Pool.hoist
+	Unsafe  map[string]string `json:"unsafe"`  // why imports cannot be made ahead
+	Doubt   string            `json:"doubt"`   // why the process gave up: another one may load something else
+
 	Hooks map[string][]string `json:"hooks"` // of the loop, with the modules beside pytest that implement them
 
 	Forked  int    `json:"forked"`

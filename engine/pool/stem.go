@@ -9,8 +9,9 @@ import (
 
 // stem is a process that waits at a stage, and sessions are forks of: an
 // interpreter without a project (L0), or one that has read a project's options,
-// configuration and plugins (P), or its conftests too (B1). It ends when the
-// pool has dropped it and nothing is a fork of it.
+// configuration and plugins (P), that has loaded what is installed, too (H), or
+// the project's conftests (B1). It ends when the pool has dropped it and nothing
+// is a fork of it.
 type stem struct {
 	stage   string
 	key     string
@@ -20,7 +21,7 @@ type stem struct {
 	process *process
 	err     error
 
-	// of P and B1
+	// of P, H and B1
 	from *stem  // what it is a fork of
 	head *heads // what pytest has printed
 	seen seen   // what was read
@@ -34,6 +35,7 @@ type stem struct {
 const (
 	interpreterStage = "L0"
 	pluginsStage     = "P"
+	hoistedStage     = "H" // beside the others: only forks of one that was made for it come through it
 	configStage      = "B1"
 	collectedStage   = "L1"
 	debugStage       = "debug" // behind L0, of a process that is debugged: it goes on by itself
@@ -58,7 +60,7 @@ func (s *stem) up(stage string) *stem {
 // deepest returns the stem from which there is least to do, in use; nil for
 // none but an interpreter.
 func (p *Pool) deepest(key string, to Settings) *stem {
-	for _, stage := range [...]string{configStage, pluginsStage} {
+	for _, stage := range [...]string{configStage, hoistedStage, pluginsStage} {
 		st := p.stemFor(stage, key, to)
 		if st == nil {
 			continue
@@ -228,7 +230,7 @@ func (p *Pool) fork(ctx context.Context, s Settings, interpreter, key string) (s
 			return st, proc, again, nil
 		}
 		p.lose(st)
-		if tries == len(stages) || !errors.Is(err, errGone) {
+		if tries == len(stages)+1 || !errors.Is(err, errGone) {
 			return nil, nil, false, err
 		}
 	}

@@ -25,7 +25,11 @@ class RInfo:
     version = sys.version
 
     def __init__(self):
-        self.cwd, self.pid = os.getcwd(), os.getpid()
+        self.pid = os.getpid()
+        try:
+            self.cwd = os.getcwd()
+        except OSError:  # it is gone
+            self.cwd = None
 
 
 class Spec:

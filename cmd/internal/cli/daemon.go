@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -91,7 +92,7 @@ func (p *program) daemonServe() error {
 		daemon.Ready(err)
 		return err
 	}
-	ctx, stop := p.context()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// What is caught here is not ignored in the tests' processes, even where who
 	// started this one ignores it: a background shell, nohup.

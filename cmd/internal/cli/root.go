@@ -103,7 +103,7 @@ func (p *program) context() (ctx context.Context, stop context.CancelFunc) {
 	if p.ctx != nil {
 		return context.WithCancel(p.ctx)
 	}
-	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	return signal.NotifyContext(context.Background(), daemon.Ends()...)
 }
 
 func environment(list []string) map[string]string {
