@@ -63,7 +63,7 @@ func (s *server) followFolder(f *folder, w *followed) {
 	}
 	snap := f.ws.Disk()
 	cfg, env, err := snap.Configure()
-	if err != nil || s.opts.StateDir == "" {
+	if err != nil || snap.StateDir() == "" {
 		return // without state nobody knows what the tests write themselves
 	}
 	whole := part{folder: f, whole: true}

@@ -308,7 +308,7 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 func (p *part) request(s *server, cfg *config.Config, env *pyenv.Env) engine.Request {
 	return engine.Request{
 		Env: env, Dir: cfg.Dir, Root: cfg.Root, Config: cfg, Vars: variables(p.environment(s)), Args: slices.Concat(p.folder.settings.Args, p.args),
-		State: s.opts.StateDir,
+		State: p.folder.ws.Disk().StateDir(),
 	}
 }
 

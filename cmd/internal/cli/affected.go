@@ -70,7 +70,7 @@ func (p *program) open(f graphFlags, pytestArgs []string) (*project, error) {
 	}
 	debug.SetGCPercent(200) // as discover
 	ws := workspace.New(workspace.Settings{
-		Dir: dir, Args: pytestArgs, Python: p.python(f.python), Env: p.env, StateDir: p.stateDir(f.stateDir),
+		Dir: dir, Args: pytestArgs, Python: p.python(f.python), Env: p.env, StateDir: p.stateDir(f.stateDir), StateNamed: f.stateDir != "",
 	})
 	snap := ws.Apply(workspace.Update{})
 	suite, err := snap.Suite()

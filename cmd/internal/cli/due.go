@@ -85,13 +85,13 @@ func unchangedLine(ran, unchanged int, since string) string {
 }
 
 // explainDue says why a test would run, or need not.
-func (p *program) explainDue(pr *project, f graphFlags, pytestArgs []string, items []*pytest.Item) []plan.Reason {
+func (p *program) explainDue(pr *project, pytestArgs []string, items []*pytest.Item) []plan.Reason {
 	snap := pr.ws.Apply(workspace.Update{})
 	cfg, env, err := snap.Configure()
 	if err != nil {
 		return nil
 	}
-	state := p.stateOf(f, cfg)
+	state := snap.StateDir()
 	if state == "" {
 		return nil
 	}
