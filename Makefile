@@ -94,9 +94,13 @@ e2e-nvim: build .demo/venv/bin/pytest
 	fi
 
 # An independent client, and its judgement of each message.
-e2e-node: build .demo/venv/bin/pytest
+e2e-node: build .demo/venv/bin/pytest .demo/debug/bin/pytest
 	cd lsp/editors/node && npm ci --no-audit --no-fund --loglevel=error
-	node lsp/editors/node/check.mjs bin/dx-py-ls $(CURDIR)/.demo/venv/bin/python
+	node lsp/editors/node/check.mjs bin/dx-py-ls $(CURDIR)/.demo/venv/bin/python $(CURDIR)/.demo/debug/bin/python
+
+.demo/debug/bin/pytest:
+	$(PYTHON) -m venv .demo/debug
+	.demo/debug/bin/python -m pip install --quiet --disable-pip-version-check pytest debugpy coverage
 
 # Debian: emacs-nox and elpa-eglot.
 e2e-emacs: build .demo/venv/bin/pytest
@@ -116,8 +120,9 @@ MUTATED ?= .mutated
 MUTATIONS ?= 20
 SEED ?= 1
 ONLY ?= 0
+# NARROW=1 has affected --audit go before, so that what is due is found by function; BODIES=1 mutates bodies of functions only.
 mutate: build
-	$(GO) run ./cmd/internal/bench -mutate -n $(MUTATIONS) -seed $(SEED) -only $(ONLY) $(QUICK_MUTATE) -shared $(SHARED) -dir $(MUTATED) -binary bin/dx-py-ls $(NAMES)
+	$(GO) run ./cmd/internal/bench -mutate $(if $(NARROW),-narrow) $(if $(BODIES),-bodies) -n $(MUTATIONS) -seed $(SEED) -only $(ONLY) $(QUICK_MUTATE) -shared $(SHARED) -dir $(MUTATED) -binary bin/dx-py-ls $(NAMES)
 
 # What has to hold before a commit.
 check: lint test

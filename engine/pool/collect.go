@@ -3,8 +3,10 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -12,10 +14,20 @@ import (
 // stages are what the process of a session that is kept stops at.
 var stages = [...]string{pluginsStage, configStage, collectedStage}
 
-// collect makes a session, in use, from the deepest stem that there is. The
-// stages that it comes through become stems, where a fork shares nothing but
-// memory with the next one.
+// collect makes a session, in use, from the deepest stem that there is.
 func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string) (*Session, error) {
+	for {
+		session, err := p.grow(ctx, s, interpreter, key)
+		if !errors.Is(err, errDoubt) {
+			return session, err
+		}
+	}
+}
+
+// grow is collect, once. The stages that the session comes through become
+// stems, where a fork shares nothing but memory with the next one. The error is
+// errDoubt when it is to be tried again: the stem is gone then.
+func (p *Pool) grow(ctx context.Context, s Settings, interpreter, key string) (*Session, error) {
 	session := &Session{settings: s, vars: s.Env, key: key, keep: true}
 	var again bool
 	var err error
@@ -29,7 +41,7 @@ func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string)
 	}
 	for fork := true; ; {
 		stop := context.AfterFunc(ctx, session.process.kill)
-		err = session.advance(fork, again, began)
+		err = session.advance(fork, again, began, nil)
 		stop()
 		if err != nil {
 			break
@@ -53,6 +65,9 @@ func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string)
 			break
 		}
 	}
+	if errors.Is(err, errDoubt) {
+		p.doubt(session)
+	}
 	err = session.fail(ctx, err)
 	p.leave(session.stem)
 	return nil, err
@@ -64,6 +79,10 @@ func (p *Pool) plant(s *Session, keep bool) (err error) {
 	s.head.finish()
 	st := &stem{
 		stage: s.info.Stage, key: s.key, vars: s.settings.Env, started: s.made, from: s.stem, process: s.process, head: s.head, seen: s.seen,
+		args: s.settings.Args,
+	}
+	if s.info.Own == "" && s.stem.up(hoistedStage) == nil { // what is loaded ahead is what these places import
+		st.wide = s.settings.widely(s.key)
 	}
 	p.mu.Lock()
 	if st.dropped = !keep || st.from.dropped; st.dropped {
@@ -83,12 +102,13 @@ func (p *Pool) plant(s *Session, keep bool) (err error) {
 
 // advance has the process go on to its next stage. fork: it is one of the
 // session's stem, which waits where that did; again: another session's run made
-// that.
-func (p *Session) advance(fork, again bool, began time.Time) error {
+// that; to is what it is told besides.
+func (p *Session) advance(fork, again bool, began time.Time, to map[string]any) error {
 	message := map[string]any{"op": "go", "stops": stages}
-	if at := p.info.Stage; p.settings.Workers > 0 && (at == pluginsStage || fork && p.stem.stage == pluginsStage) {
+	if at := p.info.Stage; p.settings.Workers > 0 && (at == pluginsStage || fork && (p.stem.stage == pluginsStage || p.stem.stage == hoistedStage)) {
 		maps.Copy(message, p.settings.share(stages[:]))
 	}
+	maps.Copy(message, to)
 	var files []*os.File
 	if fork {
 		from := p.stem
@@ -96,6 +116,9 @@ func (p *Session) advance(fork, again bool, began time.Time) error {
 		p.kin = p.process.kin
 		if from.stage == interpreterStage {
 			maps.Copy(message, p.begin())
+		}
+		if from.stage != interpreterStage && !slices.Equal(from.args, p.settings.Args) {
+			message["where"] = p.settings.moved(from.args)
 		}
 		message["again"], message["environ"] = again, renewal(from.vars, p.settings.Env)
 		null, err := os.Open(os.DevNull)
@@ -121,6 +144,9 @@ func (p *Session) advance(fork, again bool, began time.Time) error {
 	}
 	if err := p.ask(message, files...); err != nil {
 		return err
+	}
+	if p.info.Doubt != "" {
+		return fmt.Errorf("%w: %s", errDoubt, p.info.Doubt)
 	}
 	p.seen = look(p.info.Files, began)
 	return nil

@@ -35,8 +35,11 @@ func (p *Pool) Refresh(ctx context.Context) {
 		return
 	}
 	p.mu.Lock()
-	for p.making != nil {
+	for p.making != nil || p.hoists != nil {
 		before := p.making
+		if before == nil {
+			before = p.hoists
+		}
 		p.mu.Unlock()
 		before.cancel()
 		<-before.done
@@ -58,22 +61,48 @@ func (p *Pool) Refresh(ctx context.Context) {
 		p.mu.Unlock()
 		close(m.done)
 	}()
-	p.remake(ctx, r)
+	if p.remake(ctx, r) {
+		p.ahead(r)
+	}
 }
 
-func (p *Pool) remake(ctx context.Context, r recipe) {
+// ahead has beside what the next session would load from elsewhere loaded
+// already. The next Refresh gives it up.
+func (p *Pool) ahead(r recipe) {
+	ctx, cancel := context.WithCancel(context.Background())
+	h := &refresh{key: r.key, cancel: cancel, done: make(chan struct{})}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.hoists != nil || p.last == nil || p.last.key != r.key {
+		cancel()
+		return
+	}
+	p.hoists = h
+	p.beside.run(func() {
+		p.hoist(ctx, r)
+		cancel()
+		p.mu.Lock()
+		p.hoists = nil
+		p.mu.Unlock()
+		close(h.done)
+	})
+}
+
+// remake reports whether the session is there.
+func (p *Pool) remake(ctx context.Context, r recipe) bool {
 	interpreter := r.settings.interpreterKey()
 	if interpreter+r.settings.sessionKey() != r.key {
-		return // the interpreter is another now
+		return false // the interpreter is another now
 	}
 	s := p.usable(r.key, r.settings)
 	if s == nil {
 		var err error
 		if s, err = p.collect(ctx, r.settings, interpreter, r.key); err != nil {
-			return // the next run will meet the reason, and tell it
+			return false // the next run will meet the reason, and tell it
 		}
 	}
 	p.keep(s, r.workers)
+	return true
 }
 
 // again remembers how a session was made, where another like it could be kept:
@@ -128,6 +157,9 @@ func (r *recipe) close() {
 func (p *Pool) forget() {
 	if p.making != nil {
 		p.making.cancel()
+	}
+	if p.hoists != nil {
+		p.hoists.cancel()
 	}
 	if p.last != nil {
 		p.last.close()

@@ -39,9 +39,14 @@ type reply struct {
 	Files   []string `json:"files"`  // read while the stage was made
 	Listed  []string `json:"listed"` // folders that the project's code listed then
 	Shared  string   `json:"shared"` // why only one run may use it
+	Own     string   `json:"own"`    // why only runs that ask for the same places may
 
 	Blind    string        `json:"blind"`    // why functions cannot be observed, where they were to be
 	Observed *run.Observed `json:"observed"` // while the stage was made
+
+	Imports json.RawMessage   `json:"imports"` // of a session that was to record them, see Pool.hoist
+	Unsafe  map[string]string `json:"unsafe"`  // why imports cannot be made ahead
+	Doubt   string            `json:"doubt"`   // why the process gave up: another one may load something else
 
 	Hooks map[string][]string `json:"hooks"` // of the loop, with the modules beside pytest that implement them
 

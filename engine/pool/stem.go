@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
 // stem is a process that waits at a stage, and sessions are forks of: an
 // interpreter without a project (L0), or one that has read a project's options,
-// configuration and plugins (P), or its conftests too (B1). It ends when the
-// pool has dropped it and nothing is a fork of it.
+// configuration and plugins (P), that has loaded what is installed, too (H), or
+// the project's conftests (B1). It ends when the pool has dropped it and nothing
+// is a fork of it.
 type stem struct {
 	stage   string
 	key     string
@@ -20,10 +22,12 @@ type stem struct {
 	process *process
 	err     error
 
-	// of P and B1
-	from *stem  // what it is a fork of
-	head *heads // what pytest has printed
-	seen seen   // what was read
+	// of P, H and B1
+	from *stem    // what it is a fork of
+	head *heads   // what pytest has printed
+	seen seen     // what was read
+	args []string // pytest's
+	wide string   // names the sessions for other places that can be its forks, too; "" for none
 
 	// of the pool's lock
 	users   int
@@ -34,6 +38,7 @@ type stem struct {
 const (
 	interpreterStage = "L0"
 	pluginsStage     = "P"
+	hoistedStage     = "H" // beside the others: only forks of one that was made for it come through it
 	configStage      = "B1"
 	collectedStage   = "L1"
 	debugStage       = "debug" // behind L0, of a process that is debugged: it goes on by itself
@@ -58,7 +63,7 @@ func (s *stem) up(stage string) *stem {
 // deepest returns the stem from which there is least to do, in use; nil for
 // none but an interpreter.
 func (p *Pool) deepest(key string, to Settings) *stem {
-	for _, stage := range [...]string{configStage, pluginsStage} {
+	for _, stage := range [...]string{configStage, hoistedStage, pluginsStage} {
 		st := p.stemFor(stage, key, to)
 		if st == nil {
 			continue
@@ -86,14 +91,26 @@ func (p *Pool) stemFor(stage, key string, to Settings) *stem {
 
 // find is stemFor in a pool that is locked.
 func (p *Pool) find(stage, key string, to Settings) *stem {
+	wide := to.widely(key)
 	for i, st := range p.stems {
-		if st.stage == stage && st.key == key && (st.head == nil || st.head.fits(to.Stdout, to.Stderr)) {
+		if st.stage == stage && (st.key == key || wide != "" && st.wide == wide) && (st.head == nil || st.head.fits(to.Stdout, to.Stderr)) {
 			st.users++
 			p.stems = append(slices.Delete(p.stems, i, i+1), st)
 			return st
 		}
 	}
 	return nil
+}
+
+// widely is the key of stems that are for other places, too; key is the
+// session's.
+func (s *Settings) widely(key string) string {
+	places := s.placesKey()
+	interpreter, ours := strings.CutSuffix(key, s.sessionKey())
+	if places == "" || !ours {
+		return ""
+	}
+	return interpreter + places
 }
 
 // add keeps a stem, in use. The pool is locked.
@@ -228,7 +245,7 @@ func (p *Pool) fork(ctx context.Context, s Settings, interpreter, key string) (s
 			return st, proc, again, nil
 		}
 		p.lose(st)
-		if tries == len(stages) || !errors.Is(err, errGone) {
+		if tries == len(stages)+1 || !errors.Is(err, errGone) {
 			return nil, nil, false, err
 		}
 	}

@@ -23,9 +23,10 @@ func (s *Snapshot) Graph() (*graph.Graph, error) {
 			s.graphErr = err
 			return
 		}
+		state := s.settings.state(s.cfg)
 		roots, code := testFiles(s.cfg, suite)
-		in := graph.Input{Config: s.cfg, Env: s.env, Roots: roots, Code: code, Observed: s.observed(s.settings.StateDir)}
-		if !s.buildGraph(s.settings.StateDir, in) {
+		in := graph.Input{Config: s.cfg, Env: s.env, Roots: roots, Code: code, Observed: s.observed(state)}
+		if !s.buildGraph(state, in) {
 			s.buildGraph("", in) // the mapped index went away under our feet
 		}
 		s.listed = nil

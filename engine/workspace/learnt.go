@@ -32,11 +32,12 @@ func CasesEnv(env *pyenv.Env, args []string) string {
 // learnt puts the cases that a run has found in the place of functions whose
 // cases are known only at run time.
 func (s *Snapshot) learnt(cfg *config.Config, env *pyenv.Env, suite *discover.Suite) *discover.Suite {
-	if s.settings.StateDir == "" || cfg.Keyword != "" || cfg.MarkExpr != "" ||
+	state := s.settings.state(cfg)
+	if state == "" || cfg.Keyword != "" || cfg.MarkExpr != "" ||
 		!slices.ContainsFunc(suite.Items, func(it *pytest.Item) bool { return !it.Exact() }) || s.unsaved() {
 		return suite
 	}
-	known := history.OpenCases(StateFolder(s.settings.StateDir, cfg.Root), cfg.Root, CasesEnv(env, s.settings.Args))
+	known := history.OpenCases(StateFolder(state, cfg.Root), cfg.Root, CasesEnv(env, s.settings.Args))
 	defer known.Close()
 	files := map[string]map[string][]string{}
 	out := *suite

@@ -41,7 +41,7 @@ const maxFolders = 10_000
 // whose identity is as it was is not read again. It is nil for a project of more
 // than maxFolders folders.
 func StateOf(stateDir string, cfg *config.Config) history.State {
-	d := &digests{root: cfg.Root, now: time.Now().UnixNano(), out: history.State{}, limit: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	d := &digests{root: cfg.Root, own: stateDir, now: time.Now().UnixNano(), out: history.State{}, limit: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	if stateDir != "" {
 		d.store = store.Open(StateFolder(stateDir, cfg.Root), "digests", digestsVersion)
 		defer d.store.Close()
@@ -60,6 +60,7 @@ func StateOf(stateDir string, cfg *config.Config) history.State {
 
 type digests struct {
 	root    string
+	own     string // the folder for state, which may be in the project
 	store   *store.File
 	now     int64
 	limit   chan struct{}
@@ -94,7 +95,7 @@ func (d *digests) folder(dir string) {
 		switch {
 		case strings.HasPrefix(e.Name, ".") || e.Name == "__pycache__" || e.Name == "node_modules":
 		case e.Kind == file.Dir:
-			if e.Link || file.IsRegular(filepath.Join(p, "pyvenv.cfg")) || strings.HasSuffix(e.Name, ".egg-info") || e.Name == "site-packages" {
+			if e.Link || file.IsRegular(filepath.Join(p, "pyvenv.cfg")) || strings.HasSuffix(e.Name, ".egg-info") || e.Name == "site-packages" || p == d.own {
 				continue
 			}
 			select {

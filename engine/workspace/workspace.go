@@ -26,7 +26,10 @@ type Settings struct {
 	Python   string            // interpreter that the user named
 	Env      map[string]string // the environment of the session
 	StateDir string            // where the index lives; "" for none
-	Verify   bool              // hash every file instead of trusting its stat data
+	// StateNamed says that the user named the StateDir, or that there is to be
+	// none: [tool.dx-py] state_dir does not count.
+	StateNamed bool
+	Verify     bool // hash every file instead of trusting its stat data
 }
 
 // Update is one change to a Workspace.
@@ -181,6 +184,20 @@ func (s *Snapshot) Stats() Stats {
 	return st
 }
 
+// StateDir is the folder for state: that of the settings, or of [tool.dx-py].
+// "" for none.
+func (s *Snapshot) StateDir() string {
+	cfg, _, _ := s.configure()
+	return s.settings.state(cfg)
+}
+
+func (st *Settings) state(cfg *config.Config) string {
+	if st.StateNamed || cfg == nil || cfg.Tool.StateDir == "" {
+		return st.StateDir
+	}
+	return file.Abs(cfg.Root, cfg.Tool.StateDir)
+}
+
 // configured is the configuration and environment of the Snapshots between two
 // changes of the disk or the settings.
 type configured struct {
@@ -234,17 +251,17 @@ func (s *Snapshot) compute() {
 	if s.cfg, s.env, s.err = cfg, env, err; err != nil {
 		return
 	}
-	key := ""
-	if st.StateDir != "" && !st.Verify && len(s.overlays) == 0 {
+	key, state := "", st.state(cfg)
+	if state != "" && !st.Verify && len(s.overlays) == 0 {
 		key = suiteKey(cfg, env)
-		if s.suite = recall(st.StateDir, cfg.Root, key); s.suite != nil {
+		if s.suite = recall(state, cfg.Root, key); s.suite != nil {
 			s.suite = s.learnt(s.cfg, s.env, s.suite)
 			s.stats = Stats{Recalled: true, Total: time.Since(began)}
 			return
 		}
 	}
 	s.key = key
-	if !s.discover(st.StateDir, began) {
+	if !s.discover(state, began) {
 		s.discover("", began) // the mapped index went away under our feet
 	}
 	if s.err == nil {

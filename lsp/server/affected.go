@@ -63,7 +63,7 @@ func (s *server) narrow(p *part, items []*pytest.Item) (due []*pytest.Item, left
 	if err != nil {
 		return nil, nil, err
 	}
-	if s.opts.StateDir == "" || !env.HasPytest {
+	if snap.StateDir() == "" || !env.HasPytest {
 		return nil, nil, jsonrpc2.Errorf(requestFailed, "what is due is known only with pytest, and with a folder for state")
 	}
 	r := p.request(s, cfg, env)
@@ -145,7 +145,7 @@ func (s *server) runAffected(ctx context.Context, p *protocol.ExecuteCommandPara
 func (s *server) dueReasons(f *folder, k key) (out []testproto.Reason) {
 	snap := f.ws.Disk()
 	cfg, env, err := snap.Configure()
-	if err != nil || s.opts.StateDir == "" || !env.HasPytest {
+	if err != nil || snap.StateDir() == "" || !env.HasPytest {
 		return nil
 	}
 	v, err := snap.View(k.path)

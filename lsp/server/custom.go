@@ -83,6 +83,11 @@ func answer[P, R any](params []byte, f func(*P) (R, error)) (any, error) {
 func (s *server) trust(yes bool) {
 	s.mu.Lock()
 	s.trusted = yes
+	for _, f := range s.folders {
+		if !f.closed {
+			f.configure(s, f.settings)
+		}
+	}
 	folders := append([]*folder(nil), s.folders...)
 	s.mu.Unlock()
 	if !yes {

@@ -64,10 +64,10 @@ func (s *server) Initialize(_ context.Context, p *protocol.InitializeParams) (*p
 		encoding, s.utf8 = protocol.PositionEncodingKindUTF8, true
 	}
 	s.can = abilitiesOf(&p.Capabilities)
+	s.trusted = trusts(p.InitializationOptions)
 	for _, f := range foldersOf(p) {
 		s.addFolder(f.path, f.uri)
 	}
-	s.trusted = trusts(p.InitializationOptions)
 	if set, ok := settingsOf(p.InitializationOptions); ok {
 		for _, f := range s.folders {
 			f.configure(s, set)

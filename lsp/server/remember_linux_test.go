@@ -177,3 +177,29 @@ func TestStaleByDependency(t *testing.T) {
 		t.Errorf("%q when the file is back", got)
 	}
 }
+
+// TestStateDir keeps state where the project says, once it is trusted.
+func TestStateDir(t *testing.T) {
+	dir := project(t, map[string]string{"pyproject.toml": "[tool.pytest.ini_options]\n[tool.dx-py]\nstate_dir = \".kept\"\n", "test_a.py": "def test_a(): pass\n"})
+	opts := withPython(t, "9.2.0")
+	opts.StateDir = t.TempDir()
+	kept := func(in string) bool {
+		all, _ := os.ReadDir(in)
+		return len(all) > 0
+	}
+	e := lsptest.StartUntrusted(t, dir, opts)
+	e.Call(testproto.MethodDiscoverTests, nil, nil)
+	e.Synchronize()
+	if kept(dir+"/.kept") || !kept(opts.StateDir) {
+		t.Errorf("before the user trusts the project state is kept in it: %v, elsewhere: %v", kept(dir+"/.kept"), kept(opts.StateDir))
+	}
+	e.Notify(testproto.MethodTrust, testproto.TrustParams{Trusted: true})
+	e.Open("test_a.py", "def test_a(): pass\n")
+	if err := e.Command("dx-py.server.run", map[string]any{"uri": e.URI("test_a.py")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	e.Synchronize()
+	if !kept(dir + "/.kept") {
+		t.Error("nothing is kept where the project says")
+	}
+}

@@ -293,7 +293,11 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 	if p.kind != "" {
 		status, err = s.alone(ctx, r, p, q, sink)
 	} else {
-		status, err = p.folder.engine.Run(ctx, q, sink)
+		ran := engine.Outcomes{}
+		status, err = p.folder.engine.Run(ctx, q, sink, ran)
+		if p.due != nil && p.due.ByFunctions && err == nil && ctx.Err() == nil {
+			p.folder.engine.ObserveAgain(ctx, q, ran)
+		}
 		p.folder.ran.Store(true)
 	}
 	sink.settled.Wait()
@@ -308,7 +312,7 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 func (p *part) request(s *server, cfg *config.Config, env *pyenv.Env) engine.Request {
 	return engine.Request{
 		Env: env, Dir: cfg.Dir, Root: cfg.Root, Config: cfg, Vars: variables(p.environment(s)), Args: slices.Concat(p.folder.settings.Args, p.args),
-		State: s.opts.StateDir,
+		State: p.folder.ws.Disk().StateDir(),
 	}
 }
 

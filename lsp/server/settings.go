@@ -44,6 +44,7 @@ func (f *folder) configure(s *server, set settings) {
 func (f *folder) base(s *server) workspace.Settings {
 	return workspace.Settings{
 		Dir: f.path, Args: f.settings.Args, Python: f.settings.Python, Env: f.environment(s), StateDir: s.opts.StateDir,
+		StateNamed: !s.trusted, // till then nothing is written where the project says
 	}
 }
 

@@ -45,7 +45,7 @@ func (s *server) watchFolder(ctx context.Context, f *folder) {
 	if env == nil {
 		env, cfg = &pyenv.Env{}, nil
 	}
-	b, err := engine.NewBarrier(engine.Watched(cfg, env, f.path, s.opts.StateDir))
+	b, err := engine.NewBarrier(engine.Watched(cfg, env, f.path, snap.StateDir()))
 	if err != nil {
 		s.log.Warn("watching files", "folder", f.path, "error", err)
 		close(w.begun)

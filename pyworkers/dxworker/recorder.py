@@ -7,8 +7,8 @@ from .observer import STDLIB, WRITING, Observer
 
 CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 CARED_FOR = ("capture.py", "cacheprovider.py", "rewrite.py", "faulthandler.py")
-LOOKED_FOR = ("conftest.py", "__init__.py", "pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini",
-              "setup.cfg", "setup.py")
+CONFIGURATION = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py")
+LOOKED_FOR = ("conftest.py", "__init__.py") + CONFIGURATION
 # Effects that a fork shares with its siblings, by the audit event that tells of them. sessionfinish and unconfigure, which
 # may undo them, run in every fork.
 SHARED = {
@@ -27,6 +27,7 @@ class Recorder:
     def __init__(self):
         self.observer, self.observing = Observer(), False
         self.active, self.read, self.listed, self.shared = True, set(), set(), ""
+        self.places = {}  # of modules: absolute, with the folder
         self.descriptors = self._descriptors()
         sys.addaudithook(self._hook)
 
@@ -88,7 +89,7 @@ class Recorder:
         self.descriptors = {fd: what for fd, what in now.items() if fd in self.descriptors or fd in own}
 
     @staticmethod
-    def _looked_for(config, items):
+    def _looked_for(config, items, names):
         """The files that pytest looks for in the folders of the tests and in all above, by stat, which no event tells of."""
         folders = {str(config.invocation_params.dir), str(getattr(config, "rootpath", None) or config.rootdir)}
         folders.update(os.path.dirname(str(getattr(i, "path", None) or i.fspath)) for i in items)
@@ -97,7 +98,7 @@ class Recorder:
             while folder not in seen:
                 seen.add(folder)
                 folder = os.path.dirname(folder)
-        return {os.path.join(folder, name) for folder in seen for name in LOOKED_FOR}
+        return {os.path.join(folder, name) for folder in seen for name in names}
 
     def stop(self, config, items):
         """The last state, with who opened what."""
@@ -106,19 +107,23 @@ class Recorder:
         self.observing = False
         return told
 
-    def state(self, config, items=()):
-        """What the engine is told: the files that were read, and why the stage can serve one session or run only."""
+    def state(self, config, items=(), looked_for=LOOKED_FOR):
+        """What the engine is told: the files that were read, and why the stage can serve one session or run only. looked_for: the
+        names of those that it has looked for."""
         # What is compiled is as its source is, or not used; see bytecode.py.
         files = {p for p in self.read if not p.startswith(("/proc/", "/dev/")) and os.path.basename(os.path.dirname(p)) != "__pycache__"}
         folders = set()
         for module in list(sys.modules.values()):
             path = getattr(module, "__file__", None)
             if isinstance(path, str):
-                files.add(os.path.abspath(path))  # a valid .pyc is all that was opened
-                folders.add(os.path.dirname(os.path.abspath(path)))
+                if path not in self.places:
+                    self.places[path] = os.path.abspath(path), os.path.dirname(os.path.abspath(path))
+                place, folder = self.places[path]
+                files.add(place)  # a valid .pyc is all that was opened
+                folders.add(folder)
         # A file that appears may shadow what was imported, or be what was not found.
         folders.update(os.path.abspath(p or ".") for p in sys.path)
-        files |= self._looked_for(config, items)
+        files |= self._looked_for(config, items, looked_for)
         cache = getattr(config, "cache", None)
         own = str(cache._cachedir) if cache is not None and not self._reads_cache(config) else None
         keep = [p for p in files | folders if own is None or not p.startswith(own)]

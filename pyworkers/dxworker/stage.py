@@ -1,7 +1,7 @@
 """The stages of one pytest.main(): each can fork itself, and goes on to the next when it is told to.
 
-L0 has imported pytest. P has read options, configuration and plugins, no conftest. B1 has loaded the conftests and started the
-session. L1 has collected. A child of L1 runs items, in a role of roles.py."""
+L0 has imported pytest. P has read options, configuration and plugins, no conftest. H has installed modules at hand, see shelf.py.
+B1 has loaded the conftests and started the session. L1 has collected. A child of L1 runs items, in a role of roles.py."""
 import array
 import fcntl
 import gc
@@ -13,8 +13,8 @@ import socket
 import struct
 import sys
 
-from . import bytecode, coverage, debugger, nodes
-from .recorder import STDLIB, Recorder, threads
+from . import bytecode, coverage, debugger, nodes, where
+from .recorder import CONFIGURATION, STDLIB, Recorder, threads
 from .ring import high
 
 _length = struct.Struct("<I")
@@ -92,6 +92,8 @@ class Stage:
                 except ChildProcessError:
                     pid, status = 1, -1
                 self.control.send(status=status if pid else None)
+            elif op == "settle":
+                settle_garbage()
             elif op == "touch":
                 touch_pages(self.control.sock)
             elif op == "exit":
@@ -135,6 +137,9 @@ class Plugin:
         self.role = None  # of roles.py, in a process that runs items
         self.side = None  # of nodes.py, where the items are shared out
         self.functions = None  # of functions.py, where they are observed
+        self.asked = None  # of where.py, in a session of which others may be made
+        self.shelf = None  # of shelf.py, while tests are collected
+        self.cold = True  # this is no fork of a process that waited for the project's next session
 
     def light(self, index):
         """Whether only pytest itself hears of an item's passed phases."""
@@ -153,13 +158,36 @@ class Plugin:
         for name in ("pytest_configure", "pytest_sessionstart"):
             setattr(cls.Last, name, pytest.hookimpl(trylast=True)(getattr(cls.Last, name)))
 
-    def pytest_load_initial_conftests(self, early_config):
+    def pytest_load_initial_conftests(self, early_config, args):
+        if self.asked is not None:
+            self.asked.early(early_config, args)
         if self.recorder is not None:
             self.recorder.observe(early_config.rootpath if hasattr(early_config, "rootpath") else early_config.rootdir)
-        self.side = nodes.side(self.pause("P", early_config))
+        message = self.pause("P", early_config)
+        if "shelf" in message:
+            message = self.shelve(message, early_config)
+        self.side = nodes.side(message)
         if self.side is not None:
             self.side.early(early_config)
         yield
+
+    def shelve(self, message, config):
+        """Records what this session imports, or has it at hand for forks."""
+        from . import shelf  # not at the top: for pytest only
+        told = message["shelf"]
+        if not told:
+            self.shelf = shelf.Recording(config, self.recorder)
+        else:
+            self.shelf = shelf.Loaded(config, self.recorder, told["record"], told["without"])
+            self.shelf.control = self.stage.control
+            message = self.pause("H", config, unsafe=self.shelf.unsafe)
+        self.shelf.begin()
+        return message
+
+    def shelved(self):
+        """All is collected, or pytest has ended before."""
+        kept, self.shelf = self.shelf, None
+        return kept.finish() if kept is not None else None
 
     def pytest_cmdline_main(self, config):
         if self.side is not None:
@@ -167,6 +195,8 @@ class Plugin:
         yield
 
     def pytest_configure(self, config):
+        if self.asked is not None:
+            self.asked.configure(config)
         if self.side is not None:
             self.side.configure(config)
 
@@ -190,8 +220,10 @@ class Plugin:
 
     def pytest_collection(self, session):
         self.pause("B1", session.config)
+        if self.asked is not None:
+            self.asked.end(session.config)
 
-    def pause(self, name, config):
+    def pause(self, name, config, **info):
         """Stops where forks may go on for several sessions, and returns what this one is told; it gets files of its own, and has
         begun now."""
         if name not in self.stage.stops:
@@ -199,8 +231,18 @@ class Plugin:
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             if stream is not None:
                 stream.flush()
-        seen = self.recorder.state(config) if self.recorder is not None else {}
-        message, fds = self.stage.stop(name, threads=threads(), **seen)
+        seen = {}
+        if name == "B1":
+            if self.recorder is not None:
+                seen = self.recorder.state(config)
+        else:  # nothing of the project's is there yet: in forks the collector need not look at what is
+            gc.collect()
+            gc.freeze()
+            if self.recorder is not None:
+                seen = self.recorder.state(config, looked_for=CONFIGURATION)
+        if self.asked is not None:
+            seen["own"] = self.asked.told(config)
+        message, fds = self.stage.stop(name, threads=threads(), **dict(seen, **info))
         if self.recorder is not None:
             self.recorder.forked(self.stage.control.sock.fileno(), self.stage.watch)
         if not fds:
@@ -210,22 +252,30 @@ class Plugin:
         new_output(config, fds[:3])
         own_capture_files(config, fds[3:])
         renew(message.get("environ"))
+        if self.shelf is not None:
+            self.shelf.renewed(message.get("environ"))
         if message.get("again"):
             as_if_new(config)
+            self.cold = False
+        if "where" in message and not self.asked.move(config, message["where"]):
+            self.stage.control.send(stage=name, doubt="pytest was told other arguments")
+            os._exit(0)
         return message
 
     def pytest_runtestloop(self, session):
         option = session.config.option
         if session.testsfailed and not option.continue_on_collection_errors or option.collectonly:
             return None  # pytest's own implementation says so, or does nothing
+        imports = self.shelved()
         from .roles import Run  # not at the top: it needs pytest
         run = Run(session, self)
         seen = self.recorder.stop(session.config, session.items) if self.recorder is not None else {}
         if self.keep:
-            settle_garbage()
+            if self.cold:
+                settle_garbage()
             sys.stdout.flush()  # what was printed is printed again for a next run
             sys.stderr.flush()
-        message, fds = self.stage.stop("L1", **run.describe(), **seen)
+        message, fds = self.stage.stop("L1", imports=imports, **run.describe(), **seen)
         run.run(message, fds)
         return True
 
@@ -271,6 +321,7 @@ def settle_garbage():
         path = getattr(module, "__file__", None) or ""
         if getattr(module, "gc", None) is gc and not name.startswith(("_pytest.", "_dxworker.")) and (
                 not path.startswith(STDLIB) or "site-packages" in path):
+            gc.unfreeze()
             return
     gc.freeze()
 
@@ -315,7 +366,7 @@ def main(control, alive, runs):
     except ImportError as e:
         stage.control.send(failed="import", message=str(e))
         os._exit(1)
-    from . import roles
+    from . import roles, shelf
     if functions is not None:
         from . import alone
     sys.meta_path.remove(finder)
@@ -334,6 +385,8 @@ def main(control, alive, runs):
     bytecode.install_rewritten()
     plugin = Plugin(stage, recorder, message.get("keep", False))
     plugin.functions = functions
+    if message.get("keep"):
+        plugin.asked = where.Watch()
     plugin.install()
     try:
         status = int(pytest.main(message["args"], plugins=[plugin, plugin.Last(plugin)] + debugger.plugins()))
@@ -347,6 +400,7 @@ def main(control, alive, runs):
             coverage.active.stop()  # before it is stopped at exit, and forgets
         finish()
         if plugin.role is None:
+            plugin.shelved()
             stage.control.send(ended=status)
         else:
             plugin.role.finish(status)

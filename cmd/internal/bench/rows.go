@@ -192,7 +192,7 @@ func (b *bench) wholeSuite(g *group, name string) error {
 	v := suite.venv()
 	s := several{}
 	c := s.add(b.ours(residentN, suite.Src, v, append([]string{"test", "-q", "-n", "2"}, suite.Args...)...), nil)
-	c.warmups = 2
+	c.warmups, c.settle = 1, pause
 	only, err := b.xdistAlone(v)
 	x := contender{name: xdist, dir: suite.Src, venv: v, cmd: append([]string{v.bin("pytest"), "-q", "-n", "2"}, suite.Args...), env: []string{"PYTHONPATH=" + only}}
 	if err != nil {

@@ -41,6 +41,11 @@ at any time.`,
 // named a folder that holds other things too.
 func (p *program) stored(named string) (dir string, projects, others []string, err error) {
 	dir = p.stateDir(named)
+	if named == "" { // the project may have a place of its own
+		ws := workspace.New(workspace.Settings{Dir: p.dir, Env: p.env, StateDir: dir})
+		dir = ws.Apply(workspace.Update{}).StateDir()
+		ws.Close()
+	}
 	if dir == "" {
 		return "", nil, nil, errors.New("there is no place for state: neither HOME nor XDG_CACHE_HOME is set; name one with --state-dir")
 	}

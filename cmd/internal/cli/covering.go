@@ -4,31 +4,22 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/cover"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
 
-// stateOf is the folder for state of a configuration; "" for none.
-func (p *program) stateOf(f graphFlags, cfg *config.Config) string {
-	state := p.stateDir(f.stateDir)
-	if state != "" && cfg.Tool.StateDir != "" && f.stateDir == "" {
-		return absolute(cfg.Root, cfg.Tool.StateDir)
-	}
-	return state
-}
-
 // covering is what is known of a line from runs with coverage; "" when that is
 // nothing, or where is no line.
-func (p *program) covering(pr *project, f graphFlags, where string) string {
+func (pr *project) covering(where string) string {
 	w := parseWhere(pr.dir, []string{where})
-	cfg, _, err := pr.ws.Apply(workspace.Update{}).Configure()
+	snap := pr.ws.Apply(workspace.Update{})
+	cfg, _, err := snap.Configure()
 	if len(w.lines) == 0 || err != nil {
 		return ""
 	}
-	state := p.stateOf(f, cfg)
+	state := snap.StateDir()
 	line := w.lines[0]
 	rel, in := file.Rel(cfg.Root, line.path)
 	text, err := os.ReadFile(line.path)

@@ -109,11 +109,11 @@ func (p *program) discover(f discoverFlags, args, pytestArgs []string) error {
 	// 302 and more beyond, where fresh pages cost what the collector saves.
 	debug.SetGCPercent(200)
 	ws := workspace.New(workspace.Settings{
-		Dir: dir, Args: pargs, Python: p.python(f.python), Env: p.env, StateDir: p.stateDir(f.stateDir), Verify: f.verify,
+		Dir: dir, Args: pargs, Python: p.python(f.python), Env: p.env, StateDir: p.stateDir(f.stateDir), StateNamed: f.stateDir != "", Verify: f.verify,
 	})
 	defer ws.Close()
 	if f.exact {
-		if err := p.collect(ws, dir, append(slices.Clone(pytestArgs), w.args...), p.stateDir(f.stateDir)); err != nil {
+		if err := p.collect(ws, dir, append(slices.Clone(pytestArgs), w.args...)); err != nil {
 			return err
 		}
 	}
@@ -159,14 +159,15 @@ func (p *program) discover(f discoverFlags, args, pytestArgs []string) error {
 }
 
 // collect has pytest collect, and keeps what cases there are.
-func (p *program) collect(ws *workspace.Workspace, dir string, args []string, state string) error {
-	cfg, env, err := ws.Apply(workspace.Update{}).Configure()
+func (p *program) collect(ws *workspace.Workspace, dir string, args []string) error {
+	snap := ws.Apply(workspace.Update{})
+	cfg, env, err := snap.Configure()
 	if err != nil {
 		return err
 	}
 	ctx, stop := p.context()
 	defer stop()
-	x, err := p.engine.Inspect(ctx, engine.Request{Env: env, Dir: dir, Vars: p.vars, Args: args, State: state, Root: cfg.Root})
+	x, err := p.engine.Inspect(ctx, engine.Request{Env: env, Dir: dir, Vars: p.vars, Args: args, State: snap.StateDir(), Root: cfg.Root})
 	if err == nil && x.Ended && x.Status != exitNoTests {
 		fmt.Fprintf(p.stderr, "pytest could not collect everything (exit status %d); what it does not say is found without it\n", x.Status)
 	}

@@ -45,7 +45,7 @@ func (p *program) explain(f graphFlags, where string, pytestArgs []string) error
 	}
 	defer pr.ws.Close()
 	out := bufio.NewWriterSize(p.stdout, 64<<10)
-	covering := p.covering(pr, f, where)
+	covering := pr.covering(where)
 	items, err := pr.find(where)
 	if err != nil {
 		if covering == "" {
@@ -65,7 +65,7 @@ func (p *program) explain(f graphFlags, where string, pytestArgs []string) error
 		done[it.Path] = true
 		pr.tree(out, it, items)
 	}
-	p.reasons(out, pr, f, pytestArgs, items)
+	p.reasons(out, pr, pytestArgs, items)
 	if covering != "" {
 		fmt.Fprint(out, "\n", covering)
 	}
@@ -74,8 +74,8 @@ func (p *program) explain(f graphFlags, where string, pytestArgs []string) error
 
 // reasons prints why the tests would run with --affected, or need not; what
 // all have in common once.
-func (p *program) reasons(out *bufio.Writer, pr *project, f graphFlags, pytestArgs []string, items []*pytest.Item) {
-	all := p.explainDue(pr, f, pytestArgs, items)
+func (p *program) reasons(out *bufio.Writer, pr *project, pytestArgs []string, items []*pytest.Item) {
+	all := p.explainDue(pr, pytestArgs, items)
 	for i, r := range all {
 		if i > 0 && all[i-1].Text == r.Text && all[i-1].Due == r.Due {
 			continue

@@ -129,6 +129,9 @@ func TestWriteThenRun(t *testing.T) {
 		if round == min(20, rounds-1) {
 			first = h.usage()
 		}
+		if round%100 == 99 {
+			t.Logf("%d rounds: %v", round+1, h.usage())
+		}
 	}
 	h.noMore(first)
 }
@@ -224,6 +227,9 @@ func TestAgainstPytest(t *testing.T) {
 		}
 		if round == min(20, rounds-1) {
 			first = h.usage()
+		}
+		if round%100 == 99 {
+			t.Logf("%d rounds: %v", round+1, h.usage())
 		}
 	}
 	h.noMore(first)

@@ -57,12 +57,9 @@ func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspac
 		ws.Close()
 		return r, nil, err
 	}
-	r = engine.Request{Env: env, Dir: dir, Vars: vars, Args: args, State: state, FlakyFail: f.flakyFail}
+	r = engine.Request{Env: env, Dir: dir, Vars: vars, Args: args, State: ws.Apply(workspace.Update{}).StateDir(), FlakyFail: f.flakyFail}
 	if cfg != nil {
 		r.Config, r.Root, r.Terminal, r.Module = cfg, cfg.Root, cfg.Interactive, cfg.Tool.Invocation == "python -m pytest"
-		if cfg.Tool.StateDir != "" && f.stateDir == "" && !f.cold {
-			r.State = absolute(cfg.Root, cfg.Tool.StateDir)
-		}
 	}
 	if err := f.apply(&r, cfg, p.env); err != nil {
 		ws.Close()
@@ -141,7 +138,7 @@ func (f *testFlags) apply(r *engine.Request, cfg *config.Config, env map[string]
 func (p *program) selection(f testFlags, dir, state string) ([]string, *workspace.Workspace, error) {
 	open := func(args []string) *workspace.Workspace {
 		return workspace.New(workspace.Settings{
-			Dir: dir, Args: args, Python: p.python(f.python), Env: p.env, StateDir: state,
+			Dir: dir, Args: args, Python: p.python(f.python), Env: p.env, StateDir: state, StateNamed: f.stateDir != "" || f.cold,
 		})
 	}
 	at, _, err := config.Positional(f.rest)

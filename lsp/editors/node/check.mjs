@@ -1,17 +1,18 @@
 // An independent client: vscode-languageserver-protocol. What the server sends
 // is judged by that library's own validators.
 //
-//   node check.mjs BINARY PYTHON
+//   node check.mjs BINARY PYTHON PYTHON-WITH-DEBUGPY-AND-COVERAGE
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import fs from "node:fs";
+import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
 const require = createRequire(import.meta.url);
 const lsp = require("vscode-languageserver-protocol/node");
-const [binary, python] = process.argv.slice(2);
+const [binary, python, debugging] = process.argv.slice(2);
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "dx-py-node-"));
 const text = `import pytest
@@ -46,12 +47,128 @@ const each = (what, list, is) => {
   for (const x of list ?? []) check(what, is(x), x);
 };
 
-const server = spawn(binary, ["--stdio"], { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, DX_PY_STATE_DIR: path.join(dir, "state") } });
+const serve = () => spawn(binary, ["--stdio"], { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, DX_PY_STATE_DIR: path.join(dir, "state") } });
+const server = serve();
 const exit = new Promise((done) => server.on("exit", done));
 const c = lsp.createProtocolConnection(new lsp.StreamMessageReader(server.stdout), new lsp.StreamMessageWriter(server.stdin));
 const unexpected = [];
 c.onError((e) => failed.push(`connection: ${e}`));
 c.onUnhandledNotification((n) => unexpected.push(n.method));
+
+// dap is a client of the debug adapter protocol: send answers with the body,
+// event with that of the next event of a name.
+function dap(host, port) {
+  const socket = net.connect(port, host);
+  let seq = 0;
+  let rest = Buffer.alloc(0);
+  const waiting = new Map();
+  const events = [];
+  let wake = () => {};
+  socket.on("data", (data) => {
+    rest = Buffer.concat([rest, data]);
+    for (;;) {
+      const head = rest.indexOf("\r\n\r\n");
+      const size = head < 0 ? -1 : Number(/Content-Length: (\d+)/.exec(rest.subarray(0, head).toString())[1]);
+      if (head < 0 || rest.length < head + 4 + size) return;
+      const m = JSON.parse(rest.subarray(head + 4, head + 4 + size).toString());
+      rest = rest.subarray(head + 4 + size);
+      if (m.type === "event") {
+        events.push(m);
+        wake();
+      } else if (m.type === "response") {
+        check(`${m.command} of the debug adapter`, m.success, m);
+        waiting.get(m.request_seq)(m.body);
+      }
+    }
+  });
+  return {
+    send: (command, args = {}) => new Promise((done) => {
+      waiting.set(++seq, done);
+      const body = JSON.stringify({ seq, type: "request", command, arguments: args });
+      socket.write(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+    }),
+    event: async (name) => {
+      for (;;) {
+        const at = events.findIndex((e) => e.event === name);
+        if (at >= 0) return events.splice(at, 1)[0].body;
+        await new Promise((done) => (wake = done));
+      }
+    },
+    end: () => socket.destroy(),
+  };
+}
+
+// rich is a client that draws a tree: it debugs a test, and counts lines.
+async function rich() {
+  const process_ = serve();
+  const ended = new Promise((done) => process_.on("exit", done));
+  const c = lsp.createProtocolConnection(new lsp.StreamMessageReader(process_.stdout), new lsp.StreamMessageWriter(process_.stdin));
+  c.onError((e) => failed.push(`connection: ${e}`));
+  const root = pathToFileURL(dir).href;
+  const states = new Map();
+  const runs = new Map();
+  let attach;
+  const ran = (id) => new Promise((done) => runs.set(id, done));
+  const isRef = (r) => r.root === root && typeof r.id === "string";
+  c.onNotification("dx-py/testStates", (p) => {
+    for (const ch of p.changes) {
+      check("a change of a state", isRef(ch.ref) && typeof ch.state === "string", ch);
+      states.set(ch.ref.id, ch.state);
+    }
+  });
+  c.onNotification("dx-py/runOutput", (p) => check("output", typeof p.text === "string" && ["stdout", "stderr", "log"].includes(p.stream), p));
+  c.onNotification("dx-py/debugAttach", (p) => {
+    check("debugAttach", p.runId === "d" && p.root === root && p.host === "127.0.0.1" && lsp.uinteger.is(p.port) && p.cwd === dir, p);
+    attach(p);
+  });
+  c.onNotification("dx-py/runEnded", (p) => {
+    check("runEnded", typeof p.outcome === "string" && typeof p.totals === "object", p);
+    runs.get(p.runId)(p);
+  });
+  c.listen();
+  const init = await c.sendRequest(lsp.InitializeRequest.type, {
+    processId: process.pid, rootUri: root, workspaceFolders: [{ uri: root, name: "a" }], initializationOptions: { trusted: true, python: debugging },
+    capabilities: { experimental: { dxPyTests: { version: 1 }, commands: { commands: ["dx-py.debugTest"] } } },
+  });
+  const can = init.capabilities.experimental.dxPyTests;
+  check("what the server offers", can.version === 1 && can.debug === true && can.coverage === true && can.continuous === true, can);
+  await c.sendNotification(lsp.InitializedNotification.type, {});
+  await c.sendNotification(lsp.DidOpenTextDocumentNotification.type, { textDocument: { uri, languageId: "python", version: 1, text } });
+  const lenses = await c.sendRequest(lsp.CodeLensRequest.type, { textDocument: { uri } });
+  check("a lens that debugs", lenses.some((l) => lsp.CodeLens.is(l) && l.command.title === "Debug" && l.command.command === "dx-py.debugTest"), lenses);
+
+  const id = "test_a.py::test_cases[1]";
+  const at = new Promise((done) => (attach = done));
+  let over = ran("d");
+  await c.sendRequest("dx-py/runTests", { runId: "d", kind: "debug", include: [{ root, id }] });
+  const { host, port } = await at;
+  const d = dap(host, port);
+  await d.send("initialize", { adapterID: "dx-py", linesStartAt1: true, columnsStartAt1: true, pathFormat: "path" });
+  const attached = d.send("attach", { justMyCode: true });
+  await d.event("initialized");
+  await d.send("setBreakpoints", { source: { path: path.join(dir, "test_a.py") }, breakpoints: [{ line: 11 }] });
+  await d.send("configurationDone");
+  await attached;
+  const stopped = await d.event("stopped");
+  const { stackFrames } = await d.send("stackTrace", { threadId: stopped.threadId });
+  check("the stack", stackFrames[0].name === "test_cases" && stackFrames[0].line === 11 && stackFrames[0].source.path === path.join(dir, "test_a.py"), stackFrames);
+  await d.send("continue", { threadId: stopped.threadId });
+  check("a run that is debugged", (await over).outcome === "passed" && states.get(id) === "passed", [...states]);
+  d.end();
+
+  over = ran("c");
+  await c.sendRequest("dx-py/runTests", { runId: "c", kind: "coverage", include: [{ root, id: "test_a.py::test_cases" }] });
+  check("a run with coverage", (await over).totals.passed === 1 && (await over).totals.failed === 1, await over);
+  const covered = await c.sendRequest("dx-py/coverage", { runId: "c", uri, ref: { root, id } });
+  check("coverage", covered.files.length === 1 && covered.files[0].uri === uri, covered);
+  each("a covered range", covered.files[0].covered, lsp.Range.is);
+  each("a missed range", covered.files[0].missed, lsp.Range.is);
+  each("who covers it", covered.files[0].by, isRef);
+  check("the lines of the test", covered.files[0].covered.some((r) => r.start.line === 10 && r.end.line === 11), covered.files[0].covered);
+  await c.sendRequest(lsp.ShutdownRequest.type);
+  await c.sendNotification(lsp.ExitNotification.type);
+  check("exit of the second", (await ended) === 0, process_.exitCode);
+}
 
 const published = [];
 let news = () => {};
@@ -128,6 +245,7 @@ check("nothing else was sent", unexpected.length === 0, unexpected);
 await c.sendRequest(lsp.ShutdownRequest.type);
 await c.sendNotification(lsp.ExitNotification.type);
 check("exit", (await exit) === 0, server.exitCode);
+await rich();
 fs.rmSync(dir, { recursive: true });
 for (const f of failed) console.log("FAILED " + f);
 console.log(`node, vscode-languageserver-protocol: ${checks - failed.length} of ${checks} checks passed`);
