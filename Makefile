@@ -76,10 +76,11 @@ keystrokes:
 	$(GO) test -run NONE -bench Keystroke -benchtime 400x ./lsp/server
 	$(GO) test -run NONE -bench FirstTree -benchtime 10x ./lsp/server
 
-# Ids and outcomes against pytest on the public suites; NAMES="click flask" for some.
+# Ids and outcomes against pytest on the public suites; NAMES="click flask" for
+# some, VERIFY=1 for dx-py verify on each as well.
 TIMES ?= 3
 conformance: build
-	$(GO) run ./cmd/internal/bench -conformance -times $(TIMES) -shared $(SHARED) -dir $(SUITES) -binary bin/dx-py-ls $(NAMES)
+	$(GO) run ./cmd/internal/bench -conformance -times $(TIMES) $(if $(VERIFY),-verify) -shared $(SHARED) -dir $(SUITES) -binary bin/dx-py-ls $(NAMES)
 
 # Real Neovims, made by the recipes; NEOTEST names a folder with neotest,
 # nvim-nio and plenary.nvim.

@@ -28,6 +28,7 @@ func main() {
 	flag.IntVar(&m.only, "only", 0, "the one mutation to make, from 1")
 	flag.BoolVar(&m.quick, "quick", false, "do not ask pytest where no test was left out")
 	times := flag.Int("times", 1, "how often outcomes are compared with one worker")
+	verify := flag.Bool("verify", false, "have each suite verified, too")
 	shared := flag.String("shared", "../shared", "folder of the suites, generators and conformance tools")
 	dir := flag.String("dir", ".bench", "folder for what is installed and generated")
 	binary := flag.String("binary", "bin/dx-py-ls", "the binary to measure")
@@ -76,7 +77,7 @@ func main() {
 		m.shared, m.dir, m.binary = *shared, *dir, *binary
 		err = mutate(m, flag.Args())
 	} else if *conform {
-		err = conformance(*shared, *dir, *binary, *times, flag.Args())
+		err = conformance(*shared, *dir, *binary, *times, *verify, flag.Args())
 	} else {
 		err = b.measure(only, w)
 	}
