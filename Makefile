@@ -16,7 +16,7 @@ LDFLAGS := -s -w $(if $(STATIC),-linkmode external -extldflags "-static")
 # noasm: engine/internal/cpu asks the processor, in three instructions of sixty.
 TAGS := netgo,osusergo,noasm
 
-.PHONY: build demo test race lint fuzz-short bench keystrokes conformance mutate faults soak check e2e-nvim e2e-node e2e-emacs
+.PHONY: build demo test race lint fuzz-short bench keystrokes conformance mutate faults soak fresh nasty check e2e-nvim e2e-node e2e-emacs
 
 build:
 	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/dx-py-ls ./cmd/dx-py-ls
@@ -143,3 +143,8 @@ soak:
 EDITS ?= 500
 fresh:
 	DX_EDITS=$(EDITS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run TestFreshAfterEdits ./engine
+
+# The projects of testdata/nasty under all their arguments, with three releases
+# of pytest: text, exit status and JUnit's file are plain pytest's.
+nasty:
+	DX_NASTY=all $(GO) test -count 1 -timeout 1h -run TestNasty ./cmd/internal/cli

@@ -21,7 +21,8 @@ OPTIONS = ("usepdb", "trace", "setuponly", "setupshow", "setupplan", "stepwise")
 
 class Info:
     """What is known of an item before it runs."""
-    __slots__ = ("index", "impls", "chain", "env", "marks", "marked", "filters", "plain", "test_case", "inline", "arguments", "light")
+    __slots__ = ("index", "impls", "chain", "env", "marks", "marked", "filters", "plain", "test_case", "inline", "arguments", "light",
+                 "whole")
 
 
 class FastLoop:
@@ -61,6 +62,8 @@ class FastLoop:
         from _pytest import tmpdir
         self.tmp_key = getattr(tmpdir, "tmppath_result_key", None)
         self.xfail_key = getattr(skipping, "xfailed_key", None) or skipping._xfailed_key
+        # A test that ends the session by -x tears all down, in most releases since 8.0.
+        self.last_tears_down = any("shouldfail" in f.__code__.co_names for f in vars(runner).values() if hasattr(f, "__code__"))
         self.old_unexpected = hasattr(skipping, "unexpectedsuccess_key")
         skipping.evaluate_skip_marks, skipping.evaluate_xfail_marks
         unittest = sys.modules.get("_pytest.unittest")
@@ -106,6 +109,8 @@ class FastLoop:
         x.inline = kind.runtest is python.Function.runtest and impls.call_function and not self.is_async(item.obj)
         x.arguments = item._fixtureinfo.argnames if x.inline else ()
         x.light = impls.make_report and impls.log_report
+        # An item of a kind that is not pytest's may show the whole stack of a failure, ours with it.
+        x.whole = not impls.protocol or not (isinstance(item, python.Function) or kind.__module__.startswith("_pytest."))
         return x
 
     # ---- items
@@ -117,7 +122,7 @@ class FastLoop:
         try:
             for index, item, following in feed:
                 x = self.infos[index]
-                if not x.impls.protocol:
+                if x.whole:
                     self.leave()
                     sink.begin(index, item)
                     item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -166,7 +171,7 @@ class FastLoop:
             try:
                 if self.phase(item, x, 0, None, results):
                     self.phase(item, x, 1, None, results)
-                if self.session.shouldfail or self.session.shouldstop:
+                if self.last_tears_down and (self.session.shouldfail or self.session.shouldstop):
                     following = None
                 self.phase(item, x, 2, following, results)
             finally:

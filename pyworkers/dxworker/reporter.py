@@ -1,4 +1,5 @@
 """What a worker says of its items: frames to the engine, and the lines of pytest's own terminal reporter."""
+import contextlib
 import json
 import os
 import time
@@ -198,18 +199,19 @@ class Terminal:
         self.reporter = tr = pm.get_plugin("terminalreporter")
         self.failures = pm.get_plugin("lfplugin")
         self.file, self.flushed, self.out = None, 0.0, None
-        self.patience = PATIENCE if config.option.capture == "fd" else 0  # else tests may write in between
+        self.patience = PATIENCE if getattr(config.option, "capture", "no") == "fd" else 0  # else tests may write in between
         if out is None:
             self.reporter = tr = None
         if tr is None:
             return
         from _pytest.terminal import TerminalReporter
         theirs = tr._tw._file
-        if config.option.capture == "no":
+        if getattr(config.option, "capture", "no") == "no":
             self.out = theirs
         else:
             theirs.flush()
             self.out = Out(out, theirs)
+            self.before_disabled(pm.get_plugin("capturemanager"))
         verbosity = config.get_verbosity("test_cases") if hasattr(config, "get_verbosity") else config.option.verbose
         self.verbose = verbosity > 0
         # Somebody reads the reports: verbose lines, tables of durations, summaries of passed tests, plugins' summaries.
@@ -220,6 +222,23 @@ class Terminal:
             or any(foreign_to(config, name) for name in ("pytest_terminal_summary", "pytest_sessionfinish", "pytest_unconfigure")))
         self.early = hasattr(tr, "_write_progress_information_if_past_edge")  # since 8.4 with the letter, not behind the teardown
         self.has_finish = hasattr(tr, "pytest_runtest_logfinish")
+
+    def before_disabled(self, manager):
+        """What a test prints past the capture, by capsys.disabled(), stands behind what was printed before."""
+        disabled = getattr(manager, "global_and_fixture_disabled", None)
+        if disabled is None:
+            return
+        theirs = self.reporter._tw._file
+
+        @contextlib.contextmanager
+        def flushed():
+            self.flush()
+            with disabled():
+                try:
+                    yield
+                finally:
+                    theirs.flush()
+        manager.global_and_fixture_disabled = flushed
 
     def started(self, item):
         tr = self.reporter
