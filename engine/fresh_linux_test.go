@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,9 +133,11 @@ func (w *fresh) pytest(args []string) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
+var modules atomic.Int32 // for each test one of its own in site-packages
+
 func newFresh(t *testing.T) *fresh {
 	t.Helper()
-	w := &fresh{warm: warm{t, t.TempDir()}, outside: t.TempDir(), module: fmt.Sprintf("dx_edited_%d", os.Getpid()), python: enginetest.Own(t)}
+	w := &fresh{warm: warm{t, t.TempDir()}, outside: t.TempDir(), module: fmt.Sprintf("dx_edited_%d_%d", os.Getpid(), modules.Add(1)), python: enginetest.Own(t)}
 	sites, err := filepath.Glob(filepath.Join(filepath.Dir(w.python), "../lib/python3*/site-packages"))
 	if err != nil || len(sites) != 1 {
 		t.Fatal(sites, err)
