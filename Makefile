@@ -66,7 +66,7 @@ fuzz-short:
 	$(FUZZ) -fuzz FuzzOpen -fuzztime $(SLOW) ./engine/store
 
 # Speed beside the peers, as ratios; writes testdata/perf and README's tables.
-# Quarter of an hour; ROWS=run-193 prints those rows only.
+# Quarter of an hour, when all is installed; ROWS=run-193 prints those rows only.
 ROWS ?=
 bench: build
 	$(GO) run ./cmd/internal/bench -shared $(SHARED) -dir $(BENCH) -binary bin/dx-py-ls $(if $(ROWS),-rows '$(ROWS)')
