@@ -23,6 +23,8 @@ func main() {
 	var m mutating
 	flag.StringVar(&m.seed, "seed", "1", "what the mutations are chosen by")
 	flag.IntVar(&m.n, "n", 20, "mutations of each suite")
+	flag.BoolVar(&m.narrow, "narrow", false, "audit each suite first, so that mutations are looked for by function")
+	flag.BoolVar(&m.bodies, "bodies", false, "mutate bodies of functions only")
 	flag.IntVar(&m.only, "only", 0, "the one mutation to make, from 1")
 	flag.BoolVar(&m.quick, "quick", false, "do not ask pytest where no test was left out")
 	times := flag.Int("times", 1, "how often outcomes are compared with one worker")
