@@ -66,7 +66,7 @@ fuzz-short:
 	$(FUZZ) -fuzz FuzzOpen -fuzztime $(SLOW) ./engine/store
 
 # Speed beside the peers, as ratios; writes testdata/perf and README's tables.
-# Quarter of an hour; ROWS=run-193 prints those rows only.
+# Quarter of an hour, when all is installed; ROWS=run-193 prints those rows only.
 ROWS ?=
 bench: build
 	$(GO) run ./cmd/internal/bench -shared $(SHARED) -dir $(BENCH) -binary bin/dx-py-ls $(if $(ROWS),-rows '$(ROWS)')
@@ -120,8 +120,9 @@ MUTATED ?= .mutated
 MUTATIONS ?= 20
 SEED ?= 1
 ONLY ?= 0
+# NARROW=1 has affected --audit go before, so that what is due is found by function; BODIES=1 mutates bodies of functions only.
 mutate: build
-	$(GO) run ./cmd/internal/bench -mutate -n $(MUTATIONS) -seed $(SEED) -only $(ONLY) $(QUICK_MUTATE) -shared $(SHARED) -dir $(MUTATED) -binary bin/dx-py-ls $(NAMES)
+	$(GO) run ./cmd/internal/bench -mutate $(if $(NARROW),-narrow) $(if $(BODIES),-bodies) -n $(MUTATIONS) -seed $(SEED) -only $(ONLY) $(QUICK_MUTATE) -shared $(SHARED) -dir $(MUTATED) -binary bin/dx-py-ls $(NAMES)
 
 # What has to hold before a commit.
 check: lint test
@@ -135,3 +136,9 @@ faults:
 # the process killed: every answer right, nothing grows. SEED repeats.
 soak:
 	DX_ROUNDS=$(ROUNDS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run 'TestWriteThenRun|TestAgainstPytest|TestClients|TestResidentKilled' ./cmd/internal/cli
+
+# Random edits between the runs of a living engine, each against a fresh pytest,
+# so many in each of four ways.
+EDITS ?= 500
+fresh:
+	DX_EDITS=$(EDITS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run TestFreshAfterEdits ./engine

@@ -124,9 +124,9 @@ func (o Outcomes) Event(e run.Event) {
 	}
 }
 
-// narrowing is what goes by functions; nil where no audit has shown for the
+// Narrowing is what goes by functions; nil where no audit has shown for the
 // request's tests that this can be done. The caller closes it.
-func narrowing(r *Request) *plan.Narrow {
+func Narrowing(r *Request) *plan.Narrow {
 	if Blind(r) != nil {
 		return nil
 	}

@@ -86,7 +86,7 @@ func dueReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item, empt
 	if err != nil {
 		return nil, false, false, err
 	}
-	d.Narrow = narrowing(r)
+	d.Narrow = Narrowing(r)
 	defer d.Narrow.Close()
 	d.Items, d.Empty, d.Now = items, empty, workspace.StateOf(r.State, r.Config)
 	d.Known = func(f func(history.Known) bool) {

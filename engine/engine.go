@@ -243,7 +243,10 @@ func (r *Request) settings() (s pool.Settings, err error) {
 			return s, err
 		}
 		s.Script = r.Env.Python
-	} else if r.shares() {
+	} else {
+		s.At, s.Places = r.places(s.Args)
+	}
+	if s.Unittest == nil && r.shares() {
 		s.Workers, s.Dist = max(r.Workers, 1), string(r.Dist)
 		if r.Dist == "" || r.Dist == plan.Each {
 			s.Dist = string(plan.Load)

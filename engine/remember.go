@@ -180,7 +180,7 @@ func (e *Engine) remember(h *history.History, r *recorder) {
 		}
 		k := r.known(now, written)
 		_ = states.Keep(k)
-		if n := narrowing(&r.request); n != nil {
+		if n := Narrowing(&r.request); n != nil {
 			_ = n.Shapes.Learn(r.request.Root, k.State)
 			n.Close()
 		}

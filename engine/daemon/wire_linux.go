@@ -167,12 +167,15 @@ func Now() int64 {
 func Entered() int64 { return inherited.Began() }
 
 // program is the identity of the running program. Its file may have been
-// replaced meanwhile, so it is asked for at the start.
+// replaced meanwhile, so it is asked for at the start. The time of its last
+// change is left out: while a program runs nobody can write to its file, and a
+// link, a chmod or a file system that is behind with its times make no other.
 func program() (file.Identity, error) {
 	id, ok := file.StatAny("/proc/self/exe")
 	if !ok {
 		return id, errors.New("the program's file cannot be found without /proc")
 	}
+	id.CtimeNs = 0
 	return id, nil
 }
 

@@ -97,6 +97,14 @@ func (s *Shapes) Of(digest string) (shape Shape) {
 	return shape
 }
 
+// Add has a content's shape, for as long as the Shapes are open.
+func (s *Shapes) Add(content []byte) {
+	digest := Digest(content)
+	if _, known := s.store.Get(digest); !known {
+		s.read[digest] = ShapeOf(content)
+	}
+}
+
 // Learn has the shapes of all of a project's files in a state, as far as they
 // are on disk as it says.
 func (s *Shapes) Learn(root string, state State) error {

@@ -65,7 +65,15 @@ func (n *Narrow) prepare(d *Due) {
 	_ = n.Shapes.Learn(d.Root, d.Now) // what is not known is any edit
 }
 
-// same reports whether a test has the same outcome now as in a known state.
+// Same reports whether a test has the same outcome now as in a known state, by
+// which functions it enters, and says why; it needs Now, and Narrow.
+func (d *Due) Same(k *history.Known, it *pytest.Item) (why string, same bool) {
+	if d.Narrow == nil || !d.Narrow.same(d, k, it) {
+		return "", false
+	}
+	return d.Narrow.text(d, k), true
+}
+
 func (n *Narrow) same(d *Due, k *history.Known, it *pytest.Item) bool {
 	n.prepare(d)
 	if n.all {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -78,6 +79,10 @@ func (p *Pool) plant(s *Session, keep bool) (err error) {
 	s.head.finish()
 	st := &stem{
 		stage: s.info.Stage, key: s.key, vars: s.settings.Env, started: s.made, from: s.stem, process: s.process, head: s.head, seen: s.seen,
+		args: s.settings.Args,
+	}
+	if s.info.Own == "" && s.stem.up(hoistedStage) == nil { // what is loaded ahead is what these places import
+		st.wide = s.settings.widely(s.key)
 	}
 	p.mu.Lock()
 	if st.dropped = !keep || st.from.dropped; st.dropped {
@@ -111,6 +116,9 @@ func (p *Session) advance(fork, again bool, began time.Time, to map[string]any) 
 		p.kin = p.process.kin
 		if from.stage == interpreterStage {
 			maps.Copy(message, p.begin())
+		}
+		if from.stage != interpreterStage && !slices.Equal(from.args, p.settings.Args) {
+			message["where"] = p.settings.moved(from.args)
 		}
 		message["again"], message["environ"] = again, renewal(from.vars, p.settings.Env)
 		null, err := os.Open(os.DevNull)

@@ -118,6 +118,7 @@ func (p *Pool) plantHoisted(s *Session) {
 	defer p.mu.Unlock()
 	st := &stem{
 		stage: hoistedStage, key: s.key, vars: s.settings.Env, started: s.made, from: s.stem, process: s.process, head: s.head, seen: s.seen,
+		args: s.settings.Args,
 	}
 	st.from.users++
 	if st.dropped = st.from.dropped; st.dropped {
@@ -133,9 +134,12 @@ func (p *Pool) plantHoisted(s *Session) {
 func (p *Pool) doubt(s *Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if st := s.stem.up(hoistedStage); st != nil {
-		p.drop(st)
+	st := s.stem.up(hoistedStage)
+	if st == nil {
+		p.drop(s.stem)
+		return
 	}
+	p.drop(st)
 	if p.doubts == nil || len(p.doubts) > 100 {
 		p.doubts = map[string][]string{}
 	}

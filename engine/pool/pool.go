@@ -28,6 +28,8 @@ type Settings struct {
 	Args     []string // pytest's arguments
 	Script   string   // sys.argv[0]
 	Path0    string   // first entry of sys.path, "" for none
+	At       []int    // where Args has files, folders and ids
+	Places   string   // names what the conftests and the configuration depend on of those; "" if that is not known
 	CacheDir string   // where compiled modules are kept, "" for nowhere
 	Terminal bool     // the processes stay in the caller's group: they may read its terminal
 
@@ -86,8 +88,34 @@ func (s *Settings) interpreterKey() string {
 	return b.String()
 }
 
-func (s *Settings) sessionKey() string {
-	return fmt.Sprintf("%q %q %q %q %v %d %s %s", s.Dir, s.Args, s.Script, s.Path0, s.Text, s.Workers, s.Dist, shape(s.Stdout, s.Stderr))
+func (s *Settings) sessionKey() string { return s.keyWith(s.Args) }
+
+// placesKey is the session's key, but for the places that it asks for; "" when
+// no other session can be as this one until it collects.
+func (s *Settings) placesKey() string {
+	if s.Places == "" {
+		return ""
+	}
+	var options []string
+	for i, a := range s.Args {
+		if !slices.Contains(s.At, i) {
+			options = append(options, a)
+		}
+	}
+	return s.Places + "\n" + s.keyWith(options)
+}
+
+func (s *Settings) keyWith(args []string) string {
+	return fmt.Sprintf("%q %q %q %q %v %d %s %s", s.Dir, args, s.Script, s.Path0, s.Text, s.Workers, s.Dist, shape(s.Stdout, s.Stderr))
+}
+
+// moved is what a process is told that was made for other arguments.
+func (s *Settings) moved(was []string) map[string]any {
+	places := make([]string, len(s.At))
+	for i, at := range s.At {
+		places[i] = s.Args[at]
+	}
+	return map[string]any{"args": s.Args, "was": was, "places": places}
 }
 
 // How long what is kept may be used: module-level clocks must not be hours

@@ -39,6 +39,7 @@ type reply struct {
 	Files   []string `json:"files"`  // read while the stage was made
 	Listed  []string `json:"listed"` // folders that the project's code listed then
 	Shared  string   `json:"shared"` // why only one run may use it
+	Own     string   `json:"own"`    // why only runs that ask for the same places may
 
 	Blind    string        `json:"blind"`    // why functions cannot be observed, where they were to be
 	Observed *run.Observed `json:"observed"` // while the stage was made

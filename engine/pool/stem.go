@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -22,9 +23,11 @@ type stem struct {
 	err     error
 
 	// of P, H and B1
-	from *stem  // what it is a fork of
-	head *heads // what pytest has printed
-	seen seen   // what was read
+	from *stem    // what it is a fork of
+	head *heads   // what pytest has printed
+	seen seen     // what was read
+	args []string // pytest's
+	wide string   // names the sessions for other places that can be its forks, too; "" for none
 
 	// of the pool's lock
 	users   int
@@ -88,14 +91,26 @@ func (p *Pool) stemFor(stage, key string, to Settings) *stem {
 
 // find is stemFor in a pool that is locked.
 func (p *Pool) find(stage, key string, to Settings) *stem {
+	wide := to.widely(key)
 	for i, st := range p.stems {
-		if st.stage == stage && st.key == key && (st.head == nil || st.head.fits(to.Stdout, to.Stderr)) {
+		if st.stage == stage && (st.key == key || wide != "" && st.wide == wide) && (st.head == nil || st.head.fits(to.Stdout, to.Stderr)) {
 			st.users++
 			p.stems = append(slices.Delete(p.stems, i, i+1), st)
 			return st
 		}
 	}
 	return nil
+}
+
+// widely is the key of stems that are for other places, too; key is the
+// session's.
+func (s *Settings) widely(key string) string {
+	places := s.placesKey()
+	interpreter, ours := strings.CutSuffix(key, s.sessionKey())
+	if places == "" || !ours {
+		return ""
+	}
+	return interpreter + places
 }
 
 // add keeps a stem, in use. The pool is locked.

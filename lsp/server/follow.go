@@ -99,11 +99,11 @@ func (s *server) judge(f *folder, w *followed, snap *workspace.Snapshot, r *engi
 	if len(groups) == 0 {
 		return nil
 	}
-	buffers := map[string]string{}
+	buffers := map[string]*document{}
 	s.mu.Lock()
 	for path, d := range s.docs {
 		if rel, in := file.Rel(r.Root, path); in {
-			buffers[rel] = d.digest
+			buffers[rel] = d
 		}
 	}
 	s.mu.Unlock()
@@ -120,8 +120,8 @@ func (s *server) judge(f *folder, w *followed, snap *workspace.Snapshot, r *engi
 			x.differs, x.looked = st.files.Differs(w.disk), w.looks
 		}
 		differs := slices.Clone(x.differs)
-		for rel, digest := range buffers {
-			if st.files[rel] != digest {
+		for rel, d := range buffers {
+			if st.files[rel] != d.digest {
 				differs = append(differs, rel)
 			}
 		}
@@ -138,13 +138,26 @@ func (s *server) judge(f *folder, w *followed, snap *workspace.Snapshot, r *engi
 				if on, err = engine.Dependence(snap, r); err != nil {
 					return ts
 				}
+				if on.Narrow = engine.Narrowing(r); on.Narrow != nil {
+					defer on.Narrow.Close()
+					on.Now = maps.Clone(w.disk)
+					for rel, d := range buffers {
+						on.Narrow.Shapes.Add(d.text)
+						on.Now[rel] = d.digest
+					}
+					_ = on.Narrow.Shapes.Learn(r.Root, on.Now) // before anybody waits for the results
+				}
 			}
 			reached[text] = on.Reach(differs)
 		}
+		was := &history.Known{State: st.files}
 		ts = append(ts, s.results.judge(f, keys, func(k key, id string) *plan.Reason {
 			if c := reached[text]; c != nil {
-				if why, yes := c.Reason(&pytest.Item{ID: id, Path: k.path}); yes && !why.Itself {
-					return &why
+				it := &pytest.Item{ID: id, Path: k.path}
+				if why, yes := c.Reason(it); yes && !why.Itself {
+					if _, same := on.Same(was, it); !same {
+						return &why
+					}
 				}
 			}
 			return nil

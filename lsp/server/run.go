@@ -293,7 +293,11 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 	if p.kind != "" {
 		status, err = s.alone(ctx, r, p, q, sink)
 	} else {
-		status, err = p.folder.engine.Run(ctx, q, sink)
+		ran := engine.Outcomes{}
+		status, err = p.folder.engine.Run(ctx, q, sink, ran)
+		if p.due != nil && p.due.ByFunctions && err == nil && ctx.Err() == nil {
+			p.folder.engine.ObserveAgain(ctx, q, ran)
+		}
 		p.folder.ran.Store(true)
 	}
 	sink.settled.Wait()

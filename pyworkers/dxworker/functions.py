@@ -10,7 +10,7 @@ IDS = (4, 3)  # that have no meaning of their own: debuggers, coverage and profi
 class Functions:
     def __init__(self):
         self.reason = ""  # why nothing can be seen
-        self.entered, self.files, self.roots = [], {}, None
+        self.entered, self.found, self.files, self.roots = [], {}, {}, None
         # What is there already ran before anybody looked.
         self.before = [f for f in (getattr(m, "__file__", None) for m in list(sys.modules.values())) if isinstance(f, str)]
         monitoring = getattr(sys, "monitoring", None)
@@ -43,13 +43,14 @@ class Functions:
     def begin(self):
         """Forgets what was entered, and tells of all again."""
         del self.entered[:]
+        self.found = {}
         sys.monitoring.restart_events()
 
-    def take(self, config):
-        """{file relative to the root: outermost functions}, of all that was entered."""
+    def settle(self, config):
+        """Keeps the names of what was entered, and not the code: a fork that forgets that writes to its pages."""
         codes = self.entered[:]
         del self.entered[:]
-        found, files = {}, self.files
+        found, files = self.found, self.files
         for code in codes:
             name = code.co_filename
             if name not in files:
@@ -59,7 +60,11 @@ class Functions:
                 function = code.co_qualname.partition(".<locals>")[0]
                 if function[0] != "<":
                     found.setdefault(rel, set()).add(function)
-        return {rel: sorted(names) for rel, names in found.items()}
+
+    def take(self, config):
+        """{file relative to the root: outermost functions}, of all that was entered."""
+        self.settle(config)
+        return {rel: sorted(names) for rel, names in self.found.items()}
 
     def early(self, config):
         return sorted({rel for rel in (self.relative(name, config) for name in self.before) if rel is not None})

@@ -13,7 +13,7 @@ import socket
 import struct
 import sys
 
-from . import bytecode, coverage, debugger, nodes
+from . import bytecode, coverage, debugger, nodes, where
 from .recorder import CONFIGURATION, STDLIB, Recorder, threads
 from .ring import high
 
@@ -137,6 +137,7 @@ class Plugin:
         self.role = None  # of roles.py, in a process that runs items
         self.side = None  # of nodes.py, where the items are shared out
         self.functions = None  # of functions.py, where they are observed
+        self.asked = None  # of where.py, in a session of which others may be made
         self.shelf = None  # of shelf.py, while tests are collected
         self.cold = True  # this is no fork of a process that waited for the project's next session
 
@@ -157,7 +158,9 @@ class Plugin:
         for name in ("pytest_configure", "pytest_sessionstart"):
             setattr(cls.Last, name, pytest.hookimpl(trylast=True)(getattr(cls.Last, name)))
 
-    def pytest_load_initial_conftests(self, early_config):
+    def pytest_load_initial_conftests(self, early_config, args):
+        if self.asked is not None:
+            self.asked.early(early_config, args)
         if self.recorder is not None:
             self.recorder.observe(early_config.rootpath if hasattr(early_config, "rootpath") else early_config.rootdir)
         message = self.pause("P", early_config)
@@ -192,6 +195,8 @@ class Plugin:
         yield
 
     def pytest_configure(self, config):
+        if self.asked is not None:
+            self.asked.configure(config)
         if self.side is not None:
             self.side.configure(config)
 
@@ -215,6 +220,8 @@ class Plugin:
 
     def pytest_collection(self, session):
         self.pause("B1", session.config)
+        if self.asked is not None:
+            self.asked.end(session.config)
 
     def pause(self, name, config, **info):
         """Stops where forks may go on for several sessions, and returns what this one is told; it gets files of its own, and has
@@ -233,6 +240,8 @@ class Plugin:
             gc.freeze()
             if self.recorder is not None:
                 seen = self.recorder.state(config, looked_for=CONFIGURATION)
+        if self.asked is not None:
+            seen["own"] = self.asked.told(config)
         message, fds = self.stage.stop(name, threads=threads(), **dict(seen, **info))
         if self.recorder is not None:
             self.recorder.forked(self.stage.control.sock.fileno(), self.stage.watch)
@@ -248,6 +257,9 @@ class Plugin:
         if message.get("again"):
             as_if_new(config)
             self.cold = False
+        if "where" in message and not self.asked.move(config, message["where"]):
+            self.stage.control.send(stage=name, doubt="pytest was told other arguments")
+            os._exit(0)
         return message
 
     def pytest_runtestloop(self, session):
@@ -373,6 +385,8 @@ def main(control, alive, runs):
     bytecode.install_rewritten()
     plugin = Plugin(stage, recorder, message.get("keep", False))
     plugin.functions = functions
+    if message.get("keep"):
+        plugin.asked = where.Watch()
     plugin.install()
     try:
         status = int(pytest.main(message["args"], plugins=[plugin, plugin.Last(plugin)] + debugger.plugins()))

@@ -23,7 +23,7 @@ var charted = []struct {
 }
 
 var chartHeads = map[string]string{
-	sectionRuns: "whole run: ", sectionEdits: "one test after an edit of ",
+	sectionRuns: "whole run: ", sectionSame: "nothing changed: ", sectionEdits: "one test after an edit of ",
 }
 
 const (

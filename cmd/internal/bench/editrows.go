@@ -32,13 +32,13 @@ func (b *bench) edited(g *group, e editing) error {
 		c := s.add(b.ours(name, e.dirs["dx-py"], e.venv, "test", "-q", where("dx-py")), nil)
 		c.edit, c.settle, c.warmups = e.edits["dx-py"], pause, 3
 		if name == later {
-			c.wait = pause
+			c.wait, c.settle = pause, pause/3
 		}
 	}
-	s.add(contender{name: plain, dir: e.dirs["pytest"], venv: e.venv, cmd: []string{e.venv.bin("pytest"), "-q", where("pytest")}, edit: e.edits["pytest"], wait: pause}, nil)
+	s.add(contender{name: plain, dir: e.dirs["pytest"], venv: e.venv, cmd: []string{e.venv.bin("pytest"), "-q", where("pytest")}, edit: e.edits["pytest"], plain: true, wait: pause}, nil)
 	if e.edits["cito"] != nil {
 		c := s.add(b.citoDaemon(e.dirs["cito"], where("cito")))
-		c.edit, c.wait, c.settle, c.warmups = e.edits["cito"], pause, pause, 2
+		c.edit, c.wait, c.settle, c.warmups = e.edits["cito"], pause, pause/3, 2
 	}
 	g.cs = s.list
 	return s.err

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -34,6 +39,7 @@ const (
 const (
 	sectionIDs    = "ids"
 	sectionRuns   = "runs"
+	sectionSame   = "unchanged"
 	sectionPeers  = "peers"
 	sectionEdits  = "edits"
 	sectionSuites = "suites"
@@ -65,7 +71,7 @@ func entries() []entry {
 		{"run-193", sectionRuns, "193 tests, 7 files", (*bench).run193},
 		{"run-10000-tests", sectionRuns, "10,000 tests, 10 files", (*bench).run10000},
 		{"run-10000-files", sectionRuns, "20,000 tests, 10,000 files", (*bench).runFiles},
-		{"unchanged-193", sectionRuns, "193 tests, nothing changed", (*bench).unchanged},
+		{"unchanged-193", sectionSame, "193 tests, 7 files", (*bench).unchanged},
 		{"peers-193", sectionPeers, "193 tests, 7 files", (*bench).peers193},
 		edited("edit-193", "its file, 193 tests in 7 files", (*bench).edit193),
 		edited("edit-2000", "its file, 2,000 tests in 200 files", (*bench).edit2000),
@@ -97,8 +103,9 @@ func (b *bench) suiteEntries() (list []entry, err error) {
 	return list, err
 }
 
-// measure makes the groups whose names match and measures them.
-func (b *bench) measure(only *regexp.Regexp, w writing) (err error) {
+// measure makes the groups whose names match and, if that is not all, measures
+// them.
+func (b *bench) measure(only *regexp.Regexp, prepare bool, w writing) (err error) {
 	if b.runtime, err = os.MkdirTemp("", "dx-py-bench-"); err != nil {
 		return err
 	}
@@ -113,17 +120,26 @@ func (b *bench) measure(only *regexp.Regexp, w writing) (err error) {
 	if err := os.RemoveAll(filepath.Join(b.dir, "state")); err != nil {
 		return err
 	}
-	defer func() { _, _ = b.once(contender{cmd: []string{b.binary, "daemon", "stop"}, dir: b.dir}, false) }()
+	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	suites, err := b.suiteEntries()
 	if err != nil {
 		return err
 	}
 	var groups []group
-	began := time.Now()
-	for _, e := range append(entries(), suites...) {
-		if !only.MatchString(e.name) {
-			continue
+	chosen := slices.DeleteFunc(append(entries(), suites...), func(e entry) bool { return !only.MatchString(e.name) })
+	for _, e := range chosen { // first all that has to be installed
+		if e.make != nil {
+			if err := e.make(b, &group{}); err != nil {
+				return fmt.Errorf("%s: %w", e.name, err)
+			}
 		}
+	}
+	if prepare {
+		return nil
+	}
+	began := time.Now()
+	for _, e := range chosen {
 		g := group{Name: e.name, Section: e.section, Title: e.title}
 		fmt.Printf("%4.0f s  %s\n", time.Since(began).Seconds(), e.name)
 		if e.make == nil {
@@ -131,16 +147,37 @@ func (b *bench) measure(only *regexp.Regexp, w writing) (err error) {
 		} else if err = e.make(b, &g); err == nil {
 			b.turns(&g)
 		}
+		g.ResidentMB = b.stop() // a group's resident process is its own
+		if interrupted.Err() != nil {
+			err = errors.New("interrupted")
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
 		groups = append(groups, g)
+		fmt.Print(details([]group{g}, false))
 	}
 	python, err := b.python()
 	if err != nil {
 		return err
 	}
 	return w.all(groups, python)
+}
+
+// stop ends the resident process and returns the memory that it had, 0 when
+// there was none.
+func (b *bench) stop() (mb float64) {
+	status, _ := b.once(contender{cmd: []string{b.binary, "daemon", "status"}, dir: b.dir}, false)
+	var pid int
+	if _, err := fmt.Sscanf(status.text, "process %d,", &pid); err != nil {
+		return 0
+	}
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if _, rss, ok := strings.Cut(string(text), "VmRSS:"); ok {
+		_, _ = fmt.Sscan(rss, &mb)
+	}
+	_, _ = b.once(contender{cmd: []string{b.binary, "daemon", "stop"}, dir: b.dir}, false)
+	return mb / 1024
 }
 
 // python is the version of the interpreter of the generated projects.

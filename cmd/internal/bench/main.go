@@ -23,6 +23,8 @@ func main() {
 	var m mutating
 	flag.StringVar(&m.seed, "seed", "1", "what the mutations are chosen by")
 	flag.IntVar(&m.n, "n", 20, "mutations of each suite")
+	flag.BoolVar(&m.narrow, "narrow", false, "audit each suite first, so that mutations are looked for by function")
+	flag.BoolVar(&m.bodies, "bodies", false, "mutate bodies of functions only")
 	flag.IntVar(&m.only, "only", 0, "the one mutation to make, from 1")
 	flag.BoolVar(&m.quick, "quick", false, "do not ask pytest where no test was left out")
 	times := flag.Int("times", 1, "how often outcomes are compared with one worker")
@@ -37,6 +39,7 @@ func main() {
 	rows := flag.String("rows", "", "only the groups whose names match this expression; nothing is written")
 	merge := flag.Bool("merge", false, "with -rows: put what was measured in the place of what is recorded")
 	list := flag.Bool("list", false, "print the names of the groups")
+	prepare := flag.Bool("prepare", false, "install and generate only")
 	redo := flag.Bool("tables", false, "measure nothing: write the tables and the chart from the record")
 	flag.Parse()
 	for _, p := range []*string{shared, dir, binary, out, readme} {
@@ -76,7 +79,7 @@ func main() {
 	} else if *conform {
 		err = conformance(*shared, *dir, *binary, *times, flag.Args())
 	} else {
-		err = b.measure(only, w)
+		err = b.measure(only, *prepare, w)
 	}
 	if err != nil {
 		fail(err)

@@ -25,6 +25,8 @@ type mutating struct {
 	n                   int // mutations of each suite
 	only                int // the one to make, from 1; 0 for all
 	quick               bool
+	narrow              bool // audit first, so that what is due is found by functions
+	bodies              bool // edit bodies of functions only
 }
 
 // mutation is one edit of a project.
@@ -83,19 +85,26 @@ func mutate(m mutating, names []string) error {
 // the editable install leads there, and is made as it was afterwards.
 func (m mutating) suite(s suite) (*mutated, error) {
 	began := time.Now()
-	subject, err := newSubject(s, m.binary, filepath.Join(m.dir, s.Name))
+	subject, err := newSubject(s, m.binary, filepath.Join(m.dir, s.Name), m.narrow)
 	if err != nil {
 		return nil, err
 	}
 	defer subject.restore()
 	found := &mutated{name: s.Name, tests: len(subject.clean)}
-	edits := exec.Command(s.Python, "-c", mutateEdits, s.Src, m.seed, fmt.Sprint(max(m.n, m.only)))
+	args := []string{"-c", mutateEdits, s.Src, m.seed, fmt.Sprint(max(m.n, m.only))}
+	if m.bodies {
+		args = append(args, "bodies")
+	}
+	edits := exec.Command(s.Python, args...)
 	edits.Stderr = os.Stderr
 	out, err := edits.Output()
 	if err != nil {
 		return nil, fmt.Errorf("choosing mutations: %w", err)
 	}
 	fmt.Printf("\n%s: %d tests, %d not judged, made ready in %.0f s\n", s.Name, len(subject.clean), len(subject.flaky), time.Since(began).Seconds())
+	for _, line := range subject.audit {
+		fmt.Println("  " + line)
+	}
 	if subject.idle > 0 {
 		found.wrong++
 		fmt.Printf("  WRONG: %d tests run with nothing changed\n", subject.idle)
@@ -125,10 +134,21 @@ func (m mutating) suite(s suite) (*mutated, error) {
 			fmt.Println("      " + w)
 		}
 		if len(v.missed)+len(v.wrong) > 0 {
-			fmt.Printf("      again: NAMES=%s SEED=%s ONLY=%d make mutate\n", s.Name, m.seed, i+1)
+			fmt.Printf("      again: NAMES=%s SEED=%s ONLY=%d%s make mutate\n", s.Name, m.seed, i+1, m.how())
 		}
 	}
 	return found, nil
+}
+
+// how are the options of make mutate.
+func (m mutating) how() (s string) {
+	if m.narrow {
+		s += " NARROW=1"
+	}
+	if m.bodies {
+		s += " BODIES=1"
+	}
+	return s
 }
 
 func (f *mutated) add(v verdictOfEdit) {

@@ -1,6 +1,7 @@
 """Prints mutations of a project, one JSON line each: {"kind", "what", "files": {path: text, null to delete}}.
 
-mutate_edits.py SRC SEED N. The same arguments give the same mutations. Each is made on the clean project, for itself.
+mutate_edits.py SRC SEED N [bodies]. The same arguments give the same mutations. Each is made on the clean project, for itself.
+bodies: only what stands in the body of a function is edited, but for its docstring.
 """
 import ast
 import collections
@@ -9,7 +10,7 @@ import os
 import random
 import sys
 
-SRC, SEED, N = sys.argv[1], sys.argv[2], int(sys.argv[3])
+SRC, SEED, N, BODIES = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:] == ["bodies"]
 rng = random.Random(SEED)
 PYTHON, DATA, CONFIG = [], [], []
 CONFIGS = ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
@@ -59,9 +60,14 @@ def segment(text, node):
 
 def nodes(text, wanted):
     try:
-        return [n for n in ast.walk(ast.parse(text)) if wanted(n)]
+        tree = ast.parse(text)
     except SyntaxError:
         return []
+    for f in ast.walk(tree) if BODIES else ():
+        if isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for n in (n for statement in f.body for n in ast.walk(statement)):
+                n.within = True
+    return [n for n in ast.walk(tree) if wanted(n) and (not BODIES or hasattr(n, "within"))]
 
 
 def replace(kind, rel, text, node, new):
@@ -131,6 +137,13 @@ def broken_import(pick=python, kind="import"):
             return old.replace(n.names[0].name, n.names[0].name + "_gone", 1) if n.names[0].name != "*" else "import gone_gone"
         return "from %s%s_gone import %s" % ("." * n.level, n.module or "", n.names[0].name)
     return edit(kind, pick, lambda n: isinstance(n, (ast.Import, ast.ImportFrom)), new)
+
+
+def statement(pick=python, kind="statement"):
+    def wanted(n):
+        return isinstance(n, (ast.Assign, ast.AugAssign, ast.Return, ast.Raise, ast.Assert, ast.Delete)) or (
+            isinstance(n, ast.Expr) and isinstance(n.value, ast.Call))
+    return edit(kind, pick, wanted, lambda n, old: rng.choice(["pass", "raise RuntimeError('mutated')"]))
 
 
 def function(pick=python, kind="function"):
@@ -280,6 +293,10 @@ def shadow():
 
 KINDS = [constant] * 4 + [condition] * 4 + [returned] * 3 + [broken_import] * 3 + [function] * 3 + [init] * 2 + [conftest] * 2 + [new_conftest] * 2 + \
     [config] * 2 + [data] * 4 + [python_files] * 4 + [shadow] * 2
+
+
+if BODIES:
+    KINDS = [constant] * 4 + [condition] * 4 + [returned] * 4 + [broken_import] + [statement] * 4
 
 
 def main():

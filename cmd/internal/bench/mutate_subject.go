@@ -27,6 +27,7 @@ type subject struct {
 	imports      map[string][]string // as they happened, relative to the root
 	status       int                 // pytest's
 	idle         int                 // tests that ran though nothing had changed
+	audit        []string            // what affected --audit said
 	stamp        time.Time           // of the last mutation
 }
 
@@ -41,7 +42,7 @@ type answer struct {
 
 // newSubject makes a suite as it was unpacked, and runs it. What it writes
 // while it runs is part of the state that mutations start from.
-func newSubject(s suite, binary, home string) (*subject, error) {
+func newSubject(s suite, binary, home string, narrow bool) (*subject, error) {
 	x := &subject{suite: s, binary: binary, home: home, flaky: map[string]bool{}, stamp: time.Now().Add(-240 * time.Hour).Truncate(time.Second)}
 	unpacked := filepath.Join(home, "unpacked")
 	if _, err := os.Stat(unpacked); err != nil {
@@ -85,6 +86,16 @@ func newSubject(s suite, binary, home string) (*subject, error) {
 	for id, o := range x.clean { // what differs here has nothing to do with mutations
 		if all.tests[id] != o {
 			x.flaky[id] = true
+		}
+	}
+	if narrow {
+		args := []string{"--cli", "affected", "--audit", "--python", x.Python, "--state-dir", filepath.Join(x.home, "mutate-state"), "--"}
+		said, status, err := x.run(nil, x.binary, append(args, x.Args...)...)
+		if err != nil {
+			return nil, err
+		}
+		if x.audit = strings.Split(strings.TrimSpace(string(said)), "\n"); status != 0 {
+			return nil, fmt.Errorf("affected --audit: exit status %d:\n%s", status, said)
 		}
 	}
 	if err := mirror(filepath.Join(home, "mutate-state"), filepath.Join(home, "mutate-known")); err != nil {
@@ -299,7 +310,7 @@ func (x *subject) plain(imports bool) (a answer, err error) {
 
 // affected runs what is due.
 func (x *subject) affected() (a answer, err error) {
-	args := []string{"--cli", "test", "--affected", "--no-daemon", "--format", "jsonl", "--python", x.Python, "--state-dir", filepath.Join(x.home, "mutate-state"), "-n", "1"}
+	args := []string{"--cli", "test", "--affected", "--no-daemon", "--unobserved", "--format", "jsonl", "--python", x.Python, "--state-dir", filepath.Join(x.home, "mutate-state"), "-n", "1"}
 	said, status, err := x.run(nil, x.binary, append(args, x.Args...)...)
 	if err != nil {
 		return a, err

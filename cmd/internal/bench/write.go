@@ -44,7 +44,7 @@ func readRecord(name string) (r record, err error) {
 // all prints what was measured, and writes it in the place of what is recorded
 // of the same groups.
 func (w writing) all(groups []group, python string) error {
-	fmt.Printf("\n%s\n", details(groups))
+	fmt.Printf("\n%s\n", details(groups, true))
 	fmt.Print(goalTable(goals(groups)))
 	if !w.write {
 		return nil
@@ -80,7 +80,7 @@ func (w writing) tables() error {
 	if err != nil {
 		return err
 	}
-	if err := write(filepath.Join(w.out, "bench.md"), details(r.Groups)+"\n"+goalTable(r.Goals)); err != nil {
+	if err := write(filepath.Join(w.out, "bench.md"), details(r.Groups, true)+"\n"+goalTable(r.Goals)); err != nil {
 		return err
 	}
 	if err := write(filepath.Join(w.out, chartName), chart(r)); err != nil {
@@ -114,9 +114,11 @@ func marked(text string) (within, before, after string, err error) {
 }
 
 // details are all rows, for those who look closely.
-func details(groups []group) string {
+func details(groups []group, head bool) string {
 	var b strings.Builder
-	b.WriteString("| group | command | median ms | min | max | MB | tests | counted | right | runs |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	if head {
+		b.WriteString("| group | command | median ms | min | max | MB | tests | counted | right | runs |\n| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	}
 	for _, g := range groups {
 		for _, r := range g.Rows {
 			if r.Note != "" {
@@ -151,6 +153,7 @@ func columns(groups []group) (names []string) {
 
 var sectionTexts = map[string][2]string{ // what the first column is, what stands above
 	sectionRuns:   {"whole runs", "Whole runs; all tests are executed each time, in the first two rows by a count that the tests themselves keep:"},
+	sectionSame:   {"nothing changed", "Runs of what is due, when nothing is:"},
 	sectionEdits:  {"what is edited", "One test after an edit that turns its outcome, each time (the command names the test; pytest gets the same):"},
 	sectionPeers:  {"other programs", "Other programs on the same tests:"},
 	sectionSuites: {"public suite", "Public suites, whole, warm:"},
@@ -164,7 +167,7 @@ func readmeTables(r record) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n![How long it takes, beside the others](testdata/perf/%s)\n", chartName)
-	for _, section := range []string{sectionRuns, sectionEdits, sectionPeers, sectionSuites, sectionIDs} {
+	for _, section := range []string{sectionRuns, sectionSame, sectionEdits, sectionPeers, sectionSuites, sectionIDs} {
 		var groups []group
 		for _, g := range r.Groups {
 			if g.Section == section {
@@ -175,21 +178,37 @@ func readmeTables(r record) string {
 			continue
 		}
 		names := columns(groups)
-		fmt.Fprintf(&b, "\n%s\n\n| %s | %s |\n| --- |%s\n", sectionTexts[section][1], sectionTexts[section][0], strings.Join(names, " | "), strings.Repeat(" ---: |", len(names)))
+		fmt.Fprintf(&b, "\n%s\n\n| %s | tests | %s |\n| --- | ---: |%s\n", sectionTexts[section][1], sectionTexts[section][0], strings.Join(names, " | "), strings.Repeat(" ---: |", len(names)))
 		for _, g := range groups {
-			fmt.Fprintf(&b, "| %s |", g.Title)
+			fmt.Fprintf(&b, "| %s | %s |", g.Title, g.told())
 			for _, name := range names {
 				fmt.Fprintf(&b, " %s |", g.cell(name))
 			}
 			b.WriteString("\n")
 		}
 	}
-	fmt.Fprintf(&b, "\nPython %s, pytest %s.\n\n", r.Python, r.Pytest)
+	right, checked := 0, 0
+	for _, g := range r.Groups {
+		for _, row := range g.Rows {
+			if strings.HasPrefix(row.Name, "dx-py") {
+				right, checked = right+row.Right, checked+row.Checked
+			}
+		}
+	}
+	fmt.Fprintf(&b, "\nOf dx-py's %s answers %s were right: the tests that there are, each with the outcome that the edit calls for. [All rows](testdata/perf/bench.md), with spread and numbers of tests. Python %s, pytest %s.\n\n",
+		thousands(checked), thousands(right), r.Python, r.Pytest)
 	return b.String()
 }
 
-// tests is how many a right run of a group has, 0 when it is not known: what
-// most of those that are right have.
+// told is the number of tests for a table.
+func (g group) told() string {
+	if n := g.tests(); n > 0 || g.Section == sectionSame {
+		return thousands(n)
+	}
+	return ""
+}
+
+// tests is how many a right run of a group has, 0 when it is not known.
 func (g group) tests() int {
 	for _, r := range g.Rows {
 		if r.Checked > 0 && r.Right == r.Checked {
@@ -210,6 +229,9 @@ func (g group) cell(name string) string {
 		return r.Note
 	}
 	s := millis(r.MedianMs)
+	if strings.HasPrefix(name, "dx-py") {
+		s += g.times(r)
+	}
 	switch all := g.tests(); {
 	case r.Counted > 0 && r.Counted != r.Tests:
 		s += fmt.Sprintf(" (says %d tests, runs %d)", r.Tests, r.Counted)
@@ -221,6 +243,22 @@ func (g group) cell(name string) string {
 		s += fmt.Sprintf(" (%s tests)", thousands(r.Tests))
 	}
 	return s
+}
+
+// times is how many times as fast as pytest a row is.
+func (g group) times(r row) string {
+	for _, name := range []string{plain, xdist, "pytest --collect-only"} {
+		for _, o := range g.Rows {
+			if o.Name == name && o.MedianMs > 0 && r.MedianMs > 0 {
+				if x := o.MedianMs / r.MedianMs; x < 10 {
+					return fmt.Sprintf(" (%.1f×)", x)
+				} else {
+					return fmt.Sprintf(" (%.0f×)", x)
+				}
+			}
+		}
+	}
+	return ""
 }
 
 func millis(ms float64) string {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/file"
@@ -37,6 +38,15 @@ func (f *graphFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.python, "python", "", "the interpreter, or its virtual environment, at `PATH`")
 	fl.StringVar(&f.stateDir, "state-dir", "", "keep the index in `DIR` (default: the user's cache folder)")
 	fl.StringVarP(&f.root, "root", "r", "", "look in `DIR` instead of the working directory")
+}
+
+// changes are those of the project.
+type changes struct {
+	paths []string
+	wide  []string // of them, those that saw the whole session before the change
+	// was gives what a file held before; false for one that was not there. nil
+	// where that is not known.
+	was func(path string) ([]byte, bool)
 }
 
 // project is a Snapshot with its Graph. Close the Workspace.
@@ -147,18 +157,29 @@ func (p *program) affected(f graphFlags, paths, pytestArgs []string) error {
 		return err
 	}
 	defer pr.ws.Close()
-	var changed, wide []string
+	var c changes
 	if len(paths) > 0 {
-		changed, err = p.named(pr, paths)
+		c.paths, err = p.named(pr, paths)
 	} else {
-		changed, wide, err = pr.differs(f.since)
+		c, err = pr.differs(f.since)
 	}
 	if err != nil {
 		return err
 	}
+	changed, wide := c.paths, c.wide
 	reach := pr.graph.Affected(changed, wide...)
-	tests := map[string][]*pytest.Item{}
+	var by *engine.Since // nil goes by files
+	if r := p.dueRequest(pr, pytestArgs); r != nil && c.was != nil {
+		by = engine.NewSince(pr.ws.Apply(workspace.Update{}), r, c.paths, c.was)
+		defer by.Close()
+	}
+	tests, others, why := map[string][]*pytest.Item{}, map[string]int{}, ""
 	for _, it := range pr.suite.Items {
+		if text, same := by.Same(it); same {
+			others[it.Path]++
+			why = text
+			continue
+		}
 		tests[it.Path] = append(tests[it.Path], it)
 	}
 	out := bufio.NewWriterSize(p.stdout, 64<<10)
@@ -166,6 +187,11 @@ func (p *program) affected(f graphFlags, paths, pytestArgs []string) error {
 	for _, root := range reach.Roots() {
 		printed = true
 		n += len(tests[root])
+		if f.explain && others[root] > 0 {
+			fmt.Fprintf(out, "%s · %d of %s; of the others %s\n", relative(pr.root, root), len(tests[root]), plural(len(tests[root])+others[root], "test"), why)
+			pr.path(out, reach, root)
+			continue
+		}
 		if f.explain {
 			fmt.Fprintf(out, "%s · %s\n", relative(pr.root, root), plural(len(tests[root]), "test"))
 			pr.path(out, reach, root)
@@ -285,37 +311,37 @@ func (p *program) named(pr *project, paths []string) ([]string, error) {
 	return out, nil
 }
 
-// differs asks git. wide are the changed files that saw the whole session
-// before the change.
-func (pr *project) differs(since string) (changed, wide []string, err error) {
+// differs asks git.
+func (pr *project) differs(since string) (c changes, err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	repo, err := git.Open(ctx, pr.root)
 	if errors.Is(err, git.ErrNoRepository) || errors.Is(err, git.ErrNoGit) {
-		return nil, nil, &config.UsageError{Message: err.Error() + "; name the files that changed: affected PATH..."}
+		return c, &config.UsageError{Message: err.Error() + "; name the files that changed: affected PATH..."}
 	}
 	if err != nil {
-		return nil, nil, err
+		return c, err
 	}
 	base, err := repo.Base(ctx, since)
 	if err == nil {
-		changed, err = repo.Changed(ctx, base)
+		c.paths, err = repo.Changed(ctx, base)
 	}
 	var usage *git.RevError
 	var shallow *git.ShallowError
 	if errors.As(err, &usage) || errors.As(err, &shallow) {
-		return nil, nil, &config.UsageError{Message: "--since " + since + ": " + err.Error()}
+		return c, &config.UsageError{Message: "--since " + since + ": " + err.Error()}
 	}
 	if err != nil {
-		return nil, nil, err
+		return c, err
 	}
-	for _, p := range changed {
+	c.was = func(path string) ([]byte, bool) { return repo.Show(context.WithoutCancel(ctx), base, path) }
+	for _, p := range c.paths {
 		if filepath.Ext(p) != ".py" || filepath.Base(p) != "conftest.py" && !pr.graph.IsRoot(p) {
 			continue
 		}
 		if old, was := repo.Show(ctx, base, p); was && graph.SessionWide(pysrc.Parse(old)) {
-			wide = append(wide, p)
+			c.wide = append(c.wide, p)
 		}
 	}
-	return changed, wide, nil
+	return c, nil
 }

@@ -24,37 +24,44 @@ func (p *program) due(ws *workspace.Workspace, r *engine.Request, f *testFlags) 
 		return nil, err
 	}
 	pr := &project{ws: ws, dir: r.Dir, root: r.Root, suite: suite, graph: g}
-	reasons, err := pr.since(f.since)
+	reasons, byFunctions, err := pr.since(snap, r, f.since)
 	if err != nil {
 		return nil, err
 	}
-	return engine.NewDue(suite, g, reasons), nil
+	d := engine.NewDue(suite, g, reasons)
+	d.ByFunctions = byFunctions
+	return d, nil
 }
 
 // since gives each test, then each file without tests, its reason from what git says has changed.
-func (pr *project) since(rev string) ([]plan.Reason, error) {
-	changed, wide, err := pr.differs(rev)
+func (pr *project) since(snap *workspace.Snapshot, r *engine.Request, rev string) (out []plan.Reason, byFunctions bool, err error) {
+	c, err := pr.differs(rev)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	reach := pr.graph.Affected(changed, wide...)
+	by := engine.NewSince(snap, r, c.paths, c.was)
+	defer by.Close()
+	reach := pr.graph.Affected(c.paths, c.wide...)
 	reached := map[string]bool{}
 	for _, root := range reach.Roots() {
 		reached[root] = true
 	}
-	var out []plan.Reason
 	add := func(path string) {
 		r := plan.Reason{Due: reached[path]}
 		r.Path, _ = reach.Path(path)
 		out = append(out, r)
 	}
 	for _, it := range pr.suite.Items {
+		if why, same := by.Same(it); same {
+			out = append(out, plan.Reason{Text: why})
+			continue
+		}
 		add(it.Path)
 	}
 	for _, p := range pr.suite.Empty() {
 		add(p)
 	}
-	return out, nil
+	return out, by != nil, nil
 }
 
 // affectedOnly narrows the request to what is due.
@@ -86,6 +93,20 @@ func unchangedLine(ran, unchanged int, since string) string {
 
 // explainDue says why a test would run, or need not.
 func (p *program) explainDue(pr *project, pytestArgs []string, items []*pytest.Item) []plan.Reason {
+	r := p.dueRequest(pr, pytestArgs)
+	if r == nil {
+		return nil
+	}
+	reasons, _, err := engine.DueReasons(pr.ws.Apply(workspace.Update{}), r, items)
+	if err != nil {
+		return nil // its graph is there already
+	}
+	return reasons
+}
+
+// dueRequest is a run of the project's tests, for what is known of such runs;
+// nil where nothing is kept.
+func (p *program) dueRequest(pr *project, pytestArgs []string) *engine.Request {
 	snap := pr.ws.Apply(workspace.Update{})
 	cfg, env, err := snap.Configure()
 	if err != nil {
@@ -95,10 +116,5 @@ func (p *program) explainDue(pr *project, pytestArgs []string, items []*pytest.I
 	if state == "" {
 		return nil
 	}
-	r := &engine.Request{Env: env, Dir: pr.dir, Vars: p.vars, Args: pytestArgs, State: state, Root: cfg.Root, Config: cfg}
-	reasons, _, err := engine.DueReasons(snap, r, items)
-	if err != nil {
-		return nil // its graph is there already
-	}
-	return reasons
+	return &engine.Request{Env: env, Dir: pr.dir, Vars: p.vars, Args: pytestArgs, State: state, Root: cfg.Root, Config: cfg}
 }

@@ -310,7 +310,7 @@ func TestResidentKilled(t *testing.T) {
 }
 
 // TestNewerProgram replaces the program's file: the resident process is
-// replaced too, and is not by an older one.
+// replaced too, and is not by an older one, nor when the file stays what it was.
 func TestNewerProgram(t *testing.T) {
 	h := newHome(t, map[string]string{"test_a.py": "def test_a(): pass\n"})
 	text, err := os.ReadFile(h.program)
@@ -330,6 +330,13 @@ func TestNewerProgram(t *testing.T) {
 		t.Errorf("process %d, then %d: %s", before, after, r.stderr)
 	}
 	newer := h.pid()
+	if err := os.Chmod(h.program, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.want(h.run("test", "-q"), 0, "1 passed")
+	if now := h.pid(); now != newer {
+		t.Errorf("process %d, then, with another mode of its file, %d", newer, now)
+	}
 	h.program = old
 	r = h.run("test", "-q")
 	h.want(r, 0, "1 passed")

@@ -206,7 +206,7 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) (err error) {
 			p.timings.mark("selection")
 			return p.nothingDue(f, unchanged)
 		}
-		if d.ByFunctions {
+		if d.ByFunctions && !f.unobserved {
 			again = engine.Outcomes{}
 			sinks = append(sinks, again)
 		}

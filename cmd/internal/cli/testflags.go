@@ -29,6 +29,7 @@ type testFlags struct {
 	flakyFail, cold, spread, ci, timings bool
 	daemon, noDaemon                     bool // the second is for wanted, which has read it
 	help, watch                          bool
+	unobserved                           bool     // hidden: tests that ran are not observed anew
 	repeat                               bool     // hidden: each line of standard input is a run's further arguments
 	exact                                bool     // rest is pytest's whole command line: no WHERE of ours in it
 	rest                                 []string // for pytest
@@ -67,7 +68,7 @@ func parseTestFlags(dir string, args []string) (f testFlags, err error) {
 	args = f.takeAffected(args)
 	f.rest, err = take(args, values, map[string]*bool{
 		"--fail-on-flaky": &f.flakyFail, "--cold": &f.cold, "--ci": &f.ci, "-d": &f.spread, "--timings": &f.timings,
-		"--daemon": &f.daemon, "--no-daemon": &f.noDaemon, "--repeat-stdin": &f.repeat, "--watch": &f.watch,
+		"--daemon": &f.daemon, "--no-daemon": &f.noDaemon, "--repeat-stdin": &f.repeat, "--unobserved": &f.unobserved, "--watch": &f.watch,
 	})
 	if err == nil && !slices.Contains([]string{"text", "jsonl"}, f.format) {
 		err = fmt.Errorf("--format %s: there are text and jsonl", f.format)
