@@ -66,7 +66,7 @@ fuzz-short:
 	$(FUZZ) -fuzz FuzzOpen -fuzztime $(SLOW) ./engine/store
 
 # Speed beside the peers, as ratios; writes testdata/perf and README's tables.
-# Quarter of an hour; ROWS=run-193 prints those rows only.
+# Quarter of an hour, when all is installed; ROWS=run-193 prints those rows only.
 ROWS ?=
 bench: build
 	$(GO) run ./cmd/internal/bench -shared $(SHARED) -dir $(BENCH) -binary bin/dx-py-ls $(if $(ROWS),-rows '$(ROWS)')
@@ -136,3 +136,9 @@ faults:
 # the process killed: every answer right, nothing grows. SEED repeats.
 soak:
 	DX_ROUNDS=$(ROUNDS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run 'TestWriteThenRun|TestAgainstPytest|TestClients|TestResidentKilled' ./cmd/internal/cli
+
+# Random edits between the runs of a living engine, each against a fresh pytest,
+# so many in each of four ways.
+EDITS ?= 500
+fresh:
+	DX_EDITS=$(EDITS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run TestFreshAfterEdits ./engine

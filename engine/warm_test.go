@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 )
 
@@ -208,25 +210,36 @@ var paired = map[string]string{
 	"pipe":      "import os\ndef pytest_sessionstart(session):\n    session.r, session.w = os.pipe(); os.write(session.w, b'x')\ndef pytest_sessionfinish(session):\n    os.set_blocking(session.r, False); assert os.read(session.r, 9) == b'x'\n",
 }
 
-// TestPairedEffects runs each of them three times in a living engine: every
-// run says what a fresh process says.
+// TestPairedEffects runs each of them several times in a living engine, in one
+// that collects beside too, without an edit and behind one of a test file:
+// every run says what a fresh process says.
 func TestPairedEffects(t *testing.T) {
 	for name, conftest := range paired {
-		t.Run(name, func(t *testing.T) {
-			w := &warm{t, t.TempDir()}
-			w.write("pytest.ini", "[pytest]\n")
-			w.write("data.txt", "1\n")
-			w.write("conftest.py", conftest)
-			w.write("test_a.py", "def test_a(): pass\n")
-			r, _ := request(t, "9.2.0", w.dir, "-p", "no:cacheprovider")
-			e := &engine.Engine{}
-			defer e.Close()
-			for i := range 3 {
-				if got := w.run(e, r); got.Status != 0 || got.Outcomes["test_a.py::test_a"] != "passed" {
-					t.Fatalf("run %d: %+v", i+1, got)
+		for _, attentive := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s attentive %v", name, attentive), func(t *testing.T) {
+				w := &warm{t, t.TempDir()}
+				w.write("pytest.ini", "[pytest]\n")
+				w.write("data.txt", "1\n")
+				w.write("conftest.py", conftest)
+				w.write("test_a.py", "def test_a(): pass\n")
+				r, _ := request(t, "9.2.0", w.dir, "-p", "no:cacheprovider")
+				r.Root = w.dir
+				var err error
+				if r.Config, err = config.Load(config.Input{Dir: w.dir, Args: r.Args}, r.Env.Pytest); err != nil {
+					t.Fatal(err)
 				}
-			}
-		})
+				e := &engine.Engine{Attentive: attentive}
+				defer e.Close()
+				for i := range 5 {
+					if i == 3 {
+						w.write("test_a.py", "def test_a(): assert 1\n")
+					}
+					if got := w.run(e, r); got.Status != 0 || got.Outcomes["test_a.py::test_a"] != "passed" {
+						t.Fatalf("run %d: %+v", i+1, got)
+					}
+				}
+			})
+		}
 	}
 }
 

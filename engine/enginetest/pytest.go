@@ -60,6 +60,13 @@ func release(python string) (string, bool) {
 	return found[len(found)-1], true
 }
 
+// Own returns the interpreter of an environment whose packages a test may edit,
+// each its own.
+func Own(t testing.TB) string {
+	t.Helper()
+	return environment(t, "own-1", "pytest==9.2.0")
+}
+
 // Plugins returns the interpreter of an environment with the plugins that most
 // projects have some of.
 func Plugins(t testing.TB) string {

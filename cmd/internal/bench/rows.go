@@ -161,7 +161,7 @@ func (b *bench) peers193(g *group) error {
 func (b *bench) unchanged(g *group) error {
 	s := several{}
 	dirs := map[string]string{}
-	for _, user := range []string{"dx-py", "cito", "testmon"} {
+	for _, user := range []string{"dx-py", "cito", "daemon", "testmon"} {
 		dir, err := b.small(user)
 		if err != nil {
 			return err
@@ -174,6 +174,8 @@ func (b *bench) unchanged(g *group) error {
 	}
 	s.add(b.ours(resident, dirs["dx-py"], p.venv, "test", "-q", "--affected"), nil)
 	s.add(b.theirs("cito run --changed", "cito", dirs["cito"], "cito", "run", "--changed")).warmups = 2
+	c := s.add(b.citoDaemon(dirs["daemon"], "--changed"))
+	c.name, c.warmups = "cito run --changed --daemon", 2
 	s.add(b.theirs("pytest --testmon", "testmon", dirs["testmon"], "pytest", "-q", "--testmon")).warmups = 2
 	s.setCheck(func(a reply) bool { return a.tests == 0 && (a.status == 0 || a.status == 5) })
 	g.cs = s.list
