@@ -13,7 +13,9 @@ import (
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
+	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
+	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
 
 // observed is a project of which each test enters functions in another way.
@@ -202,7 +204,8 @@ func TestObserveKeeps(t *testing.T) {
 	dir := files(t, map[string]string{
 		"pytest.ini": "[pytest]\n", "lib.py": "def f(): pass\n",
 		"test_a.py": "import lib\ndone = []\ndef test_first(): done.append(lib.f())\ndef test_second(): assert done\n",
-		"test_b.py": "import lib\ndef test_f(): lib.f()\n",
+		"test_b.py": "import inspect, lib, shown\ndef test_f(): lib.f()\ndef test_source(): inspect.getsource(shown.shown)\n",
+		"shown.py":  "def shown():\n    \"\"\"\n    >>> shown()\n    \"\"\"\n",
 	})
 	if old != "" {
 		r, _ := requestOf(t, old, dir)
@@ -214,8 +217,8 @@ func TestObserveKeeps(t *testing.T) {
 	if !there {
 		return
 	}
-	r, _ := requestOf(t, at, dir)
-	cfg, err := config.Load(config.Input{Dir: dir}, r.Env.Pytest)
+	r, _ := requestOf(t, at, dir, "--doctest-modules")
+	cfg, err := config.Load(config.Input{Dir: dir, Args: r.Args}, r.Env.Pytest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,5 +230,9 @@ func TestObserveKeeps(t *testing.T) {
 	known, err := o.Keep(&r, map[string]pytest.Outcome{"test_a.py::test_first": pytest.Passed, "test_a.py::test_second": pytest.Passed, "test_b.py::test_f": pytest.Passed})
 	if err != nil || known != 1 || o.Tests["test_a.py::test_second"].Not != "alone it ended otherwise: failed, not passed" {
 		t.Errorf("%d known, %v, %v", known, err, o.Tests)
+	}
+	// The source was read when the doctests were collected, by pytest.
+	if read := history.LoadOpened(workspace.StateFolder(r.State, dir)).Edges["test_b.py"]; !slices.Contains(read, "shown.py") {
+		t.Errorf("what a test sees of a source is not known to be read: %v", read)
 	}
 }

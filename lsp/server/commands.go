@@ -170,6 +170,7 @@ func (s *server) restartWorkers(ctx context.Context) error {
 		f.engine.Close()
 		f.ws.Apply(workspace.Update{Disk: true})
 	}
+	s.nestAll() // a virtual environment may have come, of which no event tells
 	return ctx.Err()
 }
 

@@ -310,8 +310,11 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 // request is a run of all that a part's folder has, with the part's arguments
 // and variables.
 func (p *part) request(s *server, cfg *config.Config, env *pyenv.Env) engine.Request {
+	s.mu.Lock()
+	args := p.folder.args(s)
+	s.mu.Unlock()
 	return engine.Request{
-		Env: env, Dir: cfg.Dir, Root: cfg.Root, Config: cfg, Vars: variables(p.environment(s)), Args: slices.Concat(p.folder.settings.Args, p.args),
+		Env: env, Dir: cfg.Dir, Root: cfg.Root, Config: cfg, Vars: variables(p.environment(s)), Args: slices.Concat(args, p.args),
 		State: p.folder.ws.Disk().StateDir(),
 	}
 }
