@@ -283,3 +283,24 @@ func TestDebuggerEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestDebugUnittest debugs where there is no pytest.
+func TestDebugUnittest(t *testing.T) {
+	opts := options
+	opts.Env = map[string]string{"VIRTUAL_ENV": filepath.Dir(filepath.Dir(enginetest.BareDebugger(t)))}
+	dir := project(t, map[string]string{"setup.cfg": "[tool:pytest]\n", "test_a.py": unittests})
+	e := lsptest.StartClient(t, dir, opts, lsptest.Rich())
+	e.Call(testproto.MethodRunTests, testproto.RunParams{RunID: "1", Kind: "debug", Include: []testproto.Ref{{Root: "file://" + dir, ID: "test_a.py::Numbers"}}}, nil)
+	s := stop(t, attachment(t, e), filepath.Join(dir, "test_a.py"), 6)
+	if stack := s.stack(); len(stack) == 0 || stack[0] != "test_a.py:6: test_add" {
+		t.Errorf("the stack: %q", stack)
+	}
+	s.d.Call("continue", map[string]any{"threadId": s.thread}, nil)
+	run := e.AfterRun("1")
+	if diff := cmp.Diff([]string{"test_a.py::Numbers::test_add passed", "test_a.py::Numbers::test_bad failed"}, run.States); diff != "" {
+		t.Errorf("%+v, states:\n%s", run.Ended, diff)
+	}
+	if err := e.Try(testproto.MethodRunTests, testproto.RunParams{RunID: "2", Kind: "coverage"}, nil); err == nil || !strings.Contains(err.Error(), "coverage needs pytest") {
+		t.Errorf("coverage: %v", err)
+	}
+}
