@@ -38,33 +38,41 @@ func FindInner(root string, taken []string) []Inner {
 	var out []Inner
 	var walk func(dir, venv string, depth int, data bool)
 	walk = func(dir, venv string, depth int, data bool) {
-		entries, err := os.ReadDir(dir)
+		f, err := os.Open(dir)
 		if err != nil {
 			return
 		}
+		entries, _ := f.ReadDir(-1)
+		f.Close()
+		var folders, configs []string
 		own := ""
-		for _, name := range []string{".venv", "venv"} {
-			if v := filepath.Join(dir, name); own == "" && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == name }) && isVenv(v) {
-				own = v
+		for _, e := range entries {
+			switch name := e.Name(); {
+			case (name == ".venv" || name == "venv" && own == "") && isVenv(filepath.Join(dir, name)):
+				own = filepath.Join(dir, name)
+			case e.IsDir():
+				if depth < maxInnerDepth && !passedOver(name) {
+					folders = append(folders, name)
+				}
+			case name == "pyvenv.cfg" && depth > 0:
+				return
+			case MayMakeInner(name):
+				configs = append(configs, name)
 			}
 		}
 		if own != "" {
 			venv = own
 		}
-		if depth > 0 && (own != "" || !data && l.configured(dir, entries)) {
+		if depth > 0 && (own != "" || !data && l.configured(dir, configs)) {
 			out = append(out, Inner{dir, venv, own != ""})
 		}
-		if depth == maxInnerDepth {
-			return
-		}
-		for _, e := range entries {
-			p := filepath.Join(dir, e.Name())
-			if e.IsDir() && !passedOver(e.Name()) && !isVenv(p) {
-				walk(p, venv, depth+1, data || slices.Contains(dataFolders, e.Name()) || slices.Contains(taken, p))
-			}
+		for _, name := range folders {
+			p := filepath.Join(dir, name)
+			walk(p, venv, depth+1, data || slices.Contains(dataFolders, name) || slices.Contains(taken, p))
 		}
 	}
 	walk(root, "", 0, false)
+	slices.SortFunc(out, func(a, b Inner) int { return strings.Compare(a.Path, b.Path) })
 	return out
 }
 
@@ -83,9 +91,12 @@ func isVenv(dir string) bool { return file.IsRegular(filepath.Join(dir, "pyvenv.
 
 // configured reports whether a folder has a file that configures pytest. One
 // that cannot be read does: pytest would say what is wrong with it.
-func (l *files) configured(dir string, entries []os.DirEntry) bool {
+func (l *files) configured(dir string, names []string) bool {
+	if len(names) == 0 {
+		return false
+	}
 	for _, n := range l.names() {
-		if !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == n.name }) {
+		if !slices.Contains(names, n.name) {
 			continue
 		}
 		if ini, err := n.load(l, filepath.Join(dir, n.name)); ini != nil || err != nil {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -301,6 +302,10 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 		p.folder.ran.Store(true)
 	}
 	sink.settled.Wait()
+	if errors.Is(err, run.ErrTerminated) {
+		r.cancel(run.Interrupted)
+		return nil
+	}
 	if status > r.status {
 		r.status = status
 	}
