@@ -86,7 +86,7 @@ func (a *Audited) compare(snap *workspace.Snapshot, r *Request, before []history
 		why, path := x.Not, pytest.ParseID(id).Path
 		if why == "" {
 			if _, asked := opaque[path]; !asked {
-				opaque[path] = d.Opaque(path)
+				opaque[path] = d.Opaque(&o.Pass, path)
 			}
 			if why = opaque[path]; why != "" {
 				a.Functions--

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/discover"
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/pool"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
@@ -99,6 +101,7 @@ func observe(ctx context.Context, r Request, within time.Duration) (*Observation
 	}
 	for _, seen := range session.Observed() {
 		o.open(seen)
+		o.Opaque = append(o.Opaque, seen.Opaque...)
 	}
 	if err := o.run(ctx, session, r, within); err != nil {
 		return nil, err
@@ -185,6 +188,7 @@ func (o *Observation) run(ctx context.Context, session *pool.Session, r Request,
 			var seen run.Observed
 			if json.Unmarshal(s.Payload, &seen) == nil {
 				o.open(&seen)
+				o.Opaque = append(o.Opaque, seen.Opaque...)
 			}
 		case wire.Done:
 			ended = json.Unmarshal(s.Payload, &done) == nil
@@ -207,6 +211,8 @@ func (o *Observation) take(id string, x alone) {
 	switch {
 	case x.Outcome == "":
 		e.Not = "alone it did not come to its end"
+	case x.Observed == nil || len(x.Observed.Opaque) > 0:
+		e.Not = "it starts processes"
 	case x.Random:
 		e.Not = "its inputs are others each time"
 	}
@@ -284,6 +290,11 @@ func (o *Observation) Keep(r *Request, ran map[string]pytest.Outcome) (known int
 	written := map[string]bool{}
 	for _, p := range opened.Written {
 		written[p] = true
+	}
+	for i, p := range o.Opaque {
+		if rel, in := file.Rel(r.Root, p); in && filepath.IsAbs(p) {
+			o.Opaque[i] = rel
+		}
 	}
 	after := workspace.StateOf(r.State, r.Config)
 	aside(o.State, after, r.Root, o.When)

@@ -206,7 +206,7 @@ func (d *Due) Reach(differs []string) *Reached {
 		c.roots[d.Rel(r)] = true
 	}
 	var all bool
-	if c.opaque, all = d.opaque(); all {
+	if c.opaque, all = d.starting(d.Opened.Opaque); all {
 		c.all = "a process was started while the session began: what it reads is not known"
 	}
 	return c

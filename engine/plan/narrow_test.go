@@ -165,7 +165,7 @@ func TestNarrowing(t *testing.T) {
 			}
 			known = append([]history.Known{k}, known...)
 			e := history.OpenExecuted(dir)
-			if err := e.Keep(history.Pass{State: k.State, Session: session}, seen); err != nil {
+			if err := e.Keep(history.Pass{State: k.State, Session: session, Opaque: d.Opened.Opaque}, seen); err != nil {
 				t.Fatal(err)
 			}
 			e.Close()
