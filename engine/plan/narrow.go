@@ -54,7 +54,7 @@ func (n *Narrow) prepare(d *Due) {
 	for opener, read := range d.Opened.Edges {
 		for _, p := range read {
 			if strings.HasSuffix(p, ".py") {
-				openers[p] = append(openers[p], d.abs(opener))
+				openers[p] = append(openers[p], d.Abs(opener))
 			}
 		}
 	}
@@ -184,6 +184,18 @@ func (d *Due) named(p string) bool {
 	return false
 }
 
+// Opaque says why the tests of a file, relative to the root, depend on
+// everything; "" when they do not.
+func (d *Due) Opaque(rel string) string {
+	switch files, all := d.opaque(); {
+	case all:
+		return "a process was started while the session began"
+	case files[rel]:
+		return "what it depends on starts processes"
+	}
+	return ""
+}
+
 // opaque are the files with tests that depend on what starts processes; all
 // says that all tests do.
 func (d *Due) opaque() (files map[string]bool, all bool) {
@@ -193,7 +205,7 @@ func (d *Due) opaque() (files map[string]bool, all bool) {
 			all = true
 			continue
 		}
-		openers = append(openers, d.abs(p))
+		openers = append(openers, d.Abs(p))
 	}
 	return d.roots(openers), all
 }
