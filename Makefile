@@ -66,7 +66,7 @@ fuzz-short:
 	$(FUZZ) -fuzz FuzzOpen -fuzztime $(SLOW) ./engine/store
 
 # Speed beside the peers, as ratios; writes testdata/perf and README's tables.
-# Quarter of an hour; ROWS=run-193 prints those rows only.
+# Quarter of an hour, when all is installed; ROWS=run-193 prints those rows only.
 ROWS ?=
 bench: build
 	$(GO) run ./cmd/internal/bench -shared $(SHARED) -dir $(BENCH) -binary bin/dx-py-ls $(if $(ROWS),-rows '$(ROWS)')
@@ -86,12 +86,12 @@ conformance: build
 # nvim-nio and plenary.nvim.
 E2E ?= $(HOME)/.cache/dx-py-e2e
 NEOTEST ?=
-e2e-nvim: build .demo/venv/bin/pytest
+e2e-nvim: build .demo/debug/bin/pytest
 	@if [ ! -x $(E2E)/nvim-forky/nvim ] && [ ! -x $(SHARED)/recipes/install.sh ]; then \
 		echo "e2e-nvim: skipped, there is no Neovim in $(E2E) and no $(SHARED)/recipes/install.sh to make one"; \
 	else \
 		{ [ -x $(E2E)/nvim-forky/nvim ] || DX_E2E_DIR=$(E2E) $(SHARED)/recipes/install.sh; } && \
-		DX_E2E_DIR=$(E2E) DX_NEOTEST_DIR=$(NEOTEST) lsp/editors/neovim/e2e/run.sh bin/dx-py-ls .demo/venv/bin/python; \
+		DX_E2E_DIR=$(E2E) DX_NEOTEST_DIR=$(NEOTEST) lsp/editors/neovim/e2e/run.sh bin/dx-py-ls .demo/debug/bin/python; \
 	fi
 
 # An independent client, and its judgement of each message.

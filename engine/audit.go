@@ -62,12 +62,7 @@ func Audit(ctx context.Context, e *Engine, snap *workspace.Snapshot, r Request) 
 	if a.Functions, err = o.Keep(&r, ran); err != nil {
 		return nil, fmt.Errorf("writing which functions the tests enter: %w", err)
 	}
-	for _, x := range o.Tests {
-		if x.Not != "" {
-			a.Not[x.Not]++
-		}
-	}
-	if err := a.compare(snap, &r, before, ran, o.State); err != nil {
+	if err := a.compare(snap, &r, before, ran, o); err != nil {
 		return nil, err
 	}
 	dir := workspace.StateFolder(r.State, r.Root)
@@ -81,12 +76,27 @@ func Audit(ctx context.Context, e *Engine, snap *workspace.Snapshot, r Request) 
 }
 
 // compare decides by what was known before the run, and looks how that ended.
-func (a *Audited) compare(snap *workspace.Snapshot, r *Request, before []history.Known, ran Outcomes, now history.State) error {
+func (a *Audited) compare(snap *workspace.Snapshot, r *Request, before []history.Known, ran Outcomes, o *Observation) error {
 	d, err := Dependence(snap, r)
 	if err != nil {
 		return err
 	}
-	d.Now, d.Narrow = now, openNarrow(r)
+	opaque := map[string]string{} // by file
+	for id, x := range o.Tests {
+		why, path := x.Not, pytest.ParseID(id).Path
+		if why == "" {
+			if _, asked := opaque[path]; !asked {
+				opaque[path] = d.Opaque(&o.Pass, path)
+			}
+			if why = opaque[path]; why != "" {
+				a.Functions--
+			}
+		}
+		if why != "" {
+			a.Not[why]++
+		}
+	}
+	d.Now, d.Narrow = o.State, openNarrow(r)
 	defer d.Narrow.Close()
 	d.Known = func(f func(history.Known) bool) {
 		for _, k := range before {

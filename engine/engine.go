@@ -169,6 +169,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	}
 	o := session.Options()
 	o.Version, o.Terminal, o.Timeout, o.Kill, o.Elsewhere = r.Env.Pytest.String(), r.Terminal, r.Timeout, r.Kill, r.Elsewhere
+	o.Debugged = r.Debugged != nil
 	if s.Unittest != nil {
 		o.Version, r.Dist, o.Abrupt = r.Env.Version.String(), plan.LoadGroup, true // a class's tests are a group
 	}

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/discover"
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/pool"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
@@ -60,7 +62,11 @@ func Blind(r *Request) error {
 // Observe runs the tests of a request that are due, each alone in a fork of the
 // session, so that each has in its record what wider fixtures and caches would
 // have kept from it. It returns when ctx ends at the latest.
-func Observe(ctx context.Context, r Request) (*Observation, error) {
+func Observe(ctx context.Context, r Request) (*Observation, error) { return observe(ctx, r, 0) }
+
+// observe is Observe of as many tests, in pytest's order, as begin within a
+// time; 0 is for all.
+func observe(ctx context.Context, r Request, within time.Duration) (*Observation, error) {
 	if err := Blind(&r); err != nil {
 		return nil, err
 	}
@@ -95,8 +101,9 @@ func Observe(ctx context.Context, r Request) (*Observation, error) {
 	}
 	for _, seen := range session.Observed() {
 		o.open(seen)
+		o.Opaque = append(o.Opaque, seen.Opaque...)
 	}
-	if err := o.run(ctx, session, r); err != nil {
+	if err := o.run(ctx, session, r, within); err != nil {
 		return nil, err
 	}
 	session.Sweep(0)
@@ -132,8 +139,15 @@ type alone struct {
 }
 
 // run hears the session's observer out.
-func (o *Observation) run(ctx context.Context, session *pool.Session, r Request) error {
+func (o *Observation) run(ctx context.Context, session *pool.Session, r Request, within time.Duration) error {
 	items := session.Items()
+	var left []uint32
+	for i, it := range items {
+		if r.Due == nil || r.Due(it.ID) {
+			left = append(left, uint32(i))
+		}
+	}
+	began := time.Now()
 	signals := make(chan run.Signal, 64)
 	session.Choose(nil, false, r.Timeout)
 	w, err := session.Start(run.Observer, 0, 0, 1, signals)
@@ -142,14 +156,20 @@ func (o *Observation) run(ctx context.Context, session *pool.Session, r Request)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = w.Signal(os.Kill) })
 	defer stop()
-	go func() { // it may block while the ring is full
-		for i, it := range items {
-			if (r.Due == nil || r.Due(it.ID)) && w.Run([]uint32{uint32(i), 1}) != nil {
-				return
-			}
+	finished := false
+	next := func() {
+		switch {
+		case finished:
+		case len(left) == 0 || within > 0 && time.Since(began) > within:
+			finished = true
+			_ = w.Finish() // when it is gone, that is its last signal
+		default:
+			_ = w.Run([]uint32{left[0], 1})
+			left = left[1:]
 		}
-		_ = w.Finish()
-	}()
+	}
+	next()
+	next() // it waits for no item then
 	var done struct {
 		Session map[string][]string `json:"session"`
 		Early   []string            `json:"early"`
@@ -163,10 +183,12 @@ func (o *Observation) run(ctx context.Context, session *pool.Session, r Request)
 				return errors.New("a worker said what is no record of a test")
 			}
 			o.take(items[s.Item].ID, x)
+			next()
 		case wire.Observed:
 			var seen run.Observed
 			if json.Unmarshal(s.Payload, &seen) == nil {
 				o.open(&seen)
+				o.Opaque = append(o.Opaque, seen.Opaque...)
 			}
 		case wire.Done:
 			ended = json.Unmarshal(s.Payload, &done) == nil
@@ -189,6 +211,8 @@ func (o *Observation) take(id string, x alone) {
 	switch {
 	case x.Outcome == "":
 		e.Not = "alone it did not come to its end"
+	case x.Observed == nil || len(x.Observed.Opaque) > 0:
+		e.Not = "it starts processes"
 	case x.Random:
 		e.Not = "its inputs are others each time"
 	}
@@ -200,6 +224,10 @@ func (o *Observation) take(id string, x alone) {
 		o.open(x.Observed)
 	}
 }
+
+// patience is how long a command that ends with its run goes on for what makes
+// the next one shorter.
+var patience = 5 * time.Second
 
 // ObserveAgain observes the tests of a request's run anew, each alone: ran are
 // their outcomes. An engine that lives does it beside what follows, and gives it
@@ -214,15 +242,15 @@ func (e *Engine) ObserveAgain(ctx context.Context, r Request, ran map[string]pyt
 	if len(ran) == 0 {
 		return
 	}
-	observe := func(ctx context.Context, keep sync.Locker) {
-		if o, err := Observe(ctx, r); err == nil {
+	again := func(ctx context.Context, keep sync.Locker, within time.Duration) {
+		if o, err := observe(ctx, r, within); err == nil {
 			keep.Lock()
 			defer keep.Unlock()
 			_, _ = o.Keep(&r, ran)
 		}
 	}
 	if e == nil {
-		observe(ctx, new(sync.Mutex))
+		again(ctx, new(sync.Mutex), patience)
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -231,7 +259,7 @@ func (e *Engine) ObserveAgain(ctx context.Context, r Request, ran map[string]pyt
 	e.unobserve = cancel
 	e.writing.Go(func() {
 		defer cancel()
-		observe(ctx, &e.writes)
+		again(ctx, &e.writes, 0)
 	})
 }
 
@@ -262,6 +290,11 @@ func (o *Observation) Keep(r *Request, ran map[string]pytest.Outcome) (known int
 	written := map[string]bool{}
 	for _, p := range opened.Written {
 		written[p] = true
+	}
+	for i, p := range o.Opaque {
+		if rel, in := file.Rel(r.Root, p); in && filepath.IsAbs(p) {
+			o.Opaque[i] = rel
+		}
 	}
 	after := workspace.StateOf(r.State, r.Config)
 	aside(o.State, after, r.Root, o.When)

@@ -5,15 +5,19 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
+	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
+	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
 
 // observed is a project of which each test enters functions in another way.
@@ -105,6 +109,9 @@ def test_case(f): f()
 done = []
 def test_first(): done.append(1)
 def test_second(): assert done
+def test_starts():
+    import subprocess, sys
+    subprocess.run([sys.executable, "-c", ""], check=True)
 def test_ends():
     import os
     os._exit(3)
@@ -122,7 +129,7 @@ func TestObserve(t *testing.T) {
 		"test_class": "lib/tools.py:Thing.__eq__ lib/tools.py:Thing.__init__ lib/tools.py:Thing.value", "test_thread": "lib/tools.py:leaf lib/tools.py:threaded",
 		"test_async": "lib/tools.py:waits", "test_late": "lib/late.py:late lib/tools.py:first", "test_skipped": "-", "test_xfailed": "lib/tools.py:leaf",
 		"test_failed": "lib/tools.py:leaf", "test_data": "", "test_case[leaf]": "lib/tools.py:leaf", "test_case[first]": "lib/tools.py:first",
-		"test_first": "", "test_second": "", "test_ends": "none",
+		"test_first": "", "test_second": "", "test_starts": "", "test_ends": "none",
 	}
 	outcomes := map[string]string{"test_skipped": "skipped", "test_xfailed": "xfailed", "test_failed": "failed", "test_second": "failed"}
 	for _, python := range []string{"3.12", "3.13", "3.14"} {
@@ -184,8 +191,11 @@ func TestObserve(t *testing.T) {
 			if diff := cmp.Diff(session, o.Session); diff != "" {
 				t.Errorf("Python %s, pytest %s: the session: want (-), got (+):\n%s", python, version, diff)
 			}
-			if len(o.Early) > 0 {
-				t.Errorf("loaded before: %v", o.Early)
+			if len(o.Early) > 0 || len(o.Opaque) > 0 {
+				t.Errorf("loaded before: %v, started processes for the session: %v", o.Early, o.Opaque)
+			}
+			if starts, beside := o.Tests["test_a.py::test_starts"].Not, o.Tests["test_a.py::test_data"].Not; starts != "it starts processes" || beside != "" {
+				t.Errorf("a test that starts a process: %q, one beside it: %q", starts, beside)
 			}
 		}
 	}
@@ -202,7 +212,8 @@ func TestObserveKeeps(t *testing.T) {
 	dir := files(t, map[string]string{
 		"pytest.ini": "[pytest]\n", "lib.py": "def f(): pass\n",
 		"test_a.py": "import lib\ndone = []\ndef test_first(): done.append(lib.f())\ndef test_second(): assert done\n",
-		"test_b.py": "import lib\ndef test_f(): lib.f()\n",
+		"test_b.py": "import inspect, lib, shown\ndef test_f(): lib.f()\ndef test_source(): inspect.getsource(shown.shown)\n",
+		"shown.py":  "def shown():\n    \"\"\"\n    >>> shown()\n    \"\"\"\n",
 	})
 	if old != "" {
 		r, _ := requestOf(t, old, dir)
@@ -214,8 +225,8 @@ func TestObserveKeeps(t *testing.T) {
 	if !there {
 		return
 	}
-	r, _ := requestOf(t, at, dir)
-	cfg, err := config.Load(config.Input{Dir: dir}, r.Env.Pytest)
+	r, _ := requestOf(t, at, dir, "--doctest-modules")
+	cfg, err := config.Load(config.Input{Dir: dir, Args: r.Args}, r.Env.Pytest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,5 +238,60 @@ func TestObserveKeeps(t *testing.T) {
 	known, err := o.Keep(&r, map[string]pytest.Outcome{"test_a.py::test_first": pytest.Passed, "test_a.py::test_second": pytest.Passed, "test_b.py::test_f": pytest.Passed})
 	if err != nil || known != 1 || o.Tests["test_a.py::test_second"].Not != "alone it ended otherwise: failed, not passed" {
 		t.Errorf("%d known, %v, %v", known, err, o.Tests)
+	}
+	// The source was read when the doctests were collected, by pytest.
+	if read := history.LoadOpened(workspace.StateFolder(r.State, dir)).Edges["test_b.py"]; !slices.Contains(read, "shown.py") {
+		t.Errorf("what a test sees of a source is not known to be read: %v", read)
+	}
+}
+
+// TestObserveAgain observes as much as its time allows, all in an engine that
+// lives; and another run comes first.
+func TestObserveAgain(t *testing.T) {
+	at, there := enginetest.PythonWith(t, "3.12", "9.2.0")
+	if !there {
+		at, there = enginetest.PythonWith(t, "3.13", "9.2.0")
+	}
+	if !there {
+		return
+	}
+	dir := files(t, map[string]string{
+		"pytest.ini": "[pytest]\n", "lib.py": "def f(): pass\n", "test_a.py": "import lib, pytest\n@pytest.mark.parametrize('x', range(5))\ndef test_f(x): lib.f()\n",
+	})
+	r, _ := requestOf(t, at, dir)
+	cfg, err := config.Load(config.Input{Dir: dir}, r.Env.Pytest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Root, r.Config = dir, cfg
+	ran := map[string]pytest.Outcome{}
+	for x := range 5 {
+		ran["test_a.py::test_f["+strconv.Itoa(x)+"]"] = pytest.Passed
+	}
+	seen := func() (n int) {
+		x := history.OpenExecuted(workspace.StateFolder(r.State, dir))
+		defer x.Close()
+		for id := range ran {
+			n += len(x.Of(id))
+		}
+		return n
+	}
+	defer engine.SetPatience(1)()
+	cold.ObserveAgain(context.Background(), r, ran)
+	if n := seen(); n > 0 {
+		t.Errorf("%d tests were observed without time", n)
+	}
+	var e engine.Engine
+	e.ObserveAgain(context.Background(), r, ran)
+	e.Settle()
+	e.Close() // gives up what it has not come to
+	before := seen()
+	if before != 0 && before != 5 {
+		t.Errorf("%d tests were observed by an engine that was closed", before)
+	}
+	engine.SetPatience(time.Hour)
+	cold.ObserveAgain(context.Background(), r, ran)
+	if n := seen(); n != before+5 {
+		t.Errorf("%d tests were observed, after %d", n, before)
 	}
 }

@@ -85,29 +85,47 @@ func get(s *store.File, key string, v any) {
 	}
 }
 
-// Covering are the tests of which it is known that they run a line of a file,
-// sorted. known says that the line is of a statement, in a file whose digest is
-// the one that ran; edited that another one ran.
-func Covering(dir, path, digest string, line int) (tests []string, known, edited bool) {
+// Lines is what is kept of a file.
+type Lines struct{ kept kept }
+
+// Load reads what is kept of a file with a digest; nil when nothing is. edited
+// says that another one ran.
+func Load(dir, path, digest string) (l *Lines, edited bool) {
 	s := store.Open(dir, "covered", version)
 	defer s.Close()
-	var k kept
-	get(s, path, &k)
-	if len(k.Statements) == 0 {
-		return nil, false, false
+	l = &Lines{}
+	get(s, path, &l.kept)
+	switch {
+	case len(l.kept.Statements) == 0:
+		return nil, false
+	case l.kept.Digest != digest:
+		return nil, true
 	}
-	if k.Digest != digest {
-		return nil, false, true
+	return l, false
+}
+
+// Tests are those of which it is known that they run a line, sorted; known says
+// that the line is of a statement. nil knows nothing.
+func (l *Lines) Tests(line int) (tests []string, known bool) {
+	if l == nil {
+		return nil, false
 	}
-	first, ok := statement(k.Statements, line)
+	first, ok := statement(l.kept.Statements, line)
 	if !ok {
-		return nil, false, false
+		return nil, false
 	}
-	for id, lines := range k.By {
+	for id, lines := range l.kept.By {
 		if slices.Contains(lines, first) {
 			tests = append(tests, id)
 		}
 	}
 	slices.Sort(tests)
-	return tests, true, false
+	return tests, true
+}
+
+// Covering is Load and Tests.
+func Covering(dir, path, digest string, line int) (tests []string, known, edited bool) {
+	l, edited := Load(dir, path, digest)
+	tests, known = l.Tests(line)
+	return tests, known, edited
 }

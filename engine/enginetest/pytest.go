@@ -103,6 +103,13 @@ func Debugger(t testing.TB, python string) (string, bool) {
 	return environmentOf(t, base, "debugger-1-python-"+python, "pytest", "debugpy", "pytest-timeout", "pytest-cov", "pytest-xdist"), true
 }
 
+// BareDebugger returns the interpreter of an environment with debugpy and
+// without pytest.
+func BareDebugger(t testing.TB) string {
+	t.Helper()
+	return environment(t, "bare-debugger", "debugpy")
+}
+
 // Django returns the interpreter of an environment with Django and pytest's
 // plugin for it.
 func Django(t testing.TB) string {

@@ -13,7 +13,7 @@ import (
 // Which functions each test enters, as passes saw it that ran each test alone.
 
 // executedVersion changes with the encoding of the records.
-const executedVersion = 1
+const executedVersion = 2
 
 // maxPasses is how many passes are kept: one of all tests, and one of each run
 // behind it. What an older one has seen is forgotten: these tests go by files
@@ -35,7 +35,10 @@ type Pass struct {
 	// Session is what runs for all tests, before, between or behind them, while
 	// files are imported too: functions by file.
 	Session map[string][]string
-	Early   []string // files of the project that were loaded before anybody looked
+	// Opaque are files whose code started processes for the session; "" is
+	// nobody's: the session's own.
+	Opaque []string
+	Early  []string // files of the project that were loaded before anybody looked
 }
 
 // Execution is what a test entered.

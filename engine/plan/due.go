@@ -132,7 +132,8 @@ func (d *Due) Rel(p string) string {
 	return filepath.ToSlash(p)
 }
 
-func (d *Due) abs(rel string) string { return filepath.Join(d.Root, filepath.FromSlash(rel)) }
+// Abs is a path that is relative to the root.
+func (d *Due) Abs(rel string) string { return filepath.Join(d.Root, filepath.FromSlash(rel)) }
 
 // matches reports whether a glob names one of the words.
 func (d *Due) matches(globs []string, words ...string) bool {
@@ -178,7 +179,7 @@ func (d *Due) Reach(differs []string) *Reached {
 	}
 	var changed, wide []string
 	for _, p := range c.changed {
-		abs := d.abs(p)
+		abs := d.Abs(p)
 		if changed = append(changed, abs); filepath.Base(p) == "conftest.py" {
 			wide = append(wide, abs) // what its hooks were is not known any more
 		}
@@ -205,7 +206,7 @@ func (d *Due) Reach(differs []string) *Reached {
 		c.roots[d.Rel(r)] = true
 	}
 	var all bool
-	if c.opaque, all = d.opaque(); all {
+	if c.opaque, all = d.starting(d.Opened.Opaque); all {
 		c.all = "a process was started while the session began: what it reads is not known"
 	}
 	return c

@@ -22,7 +22,6 @@ type Narrow struct {
 	ready   bool
 	readers map[string]map[string]bool // by Python file, files with tests that depend on what reads it as data
 	opaque  map[string]bool            // files with tests that start processes
-	all     bool                       // what tests depend on is not known
 	toNow   map[int]*difference
 	toKnown map[int]*difference // by pass, of the state asked for last
 	known   *history.Known
@@ -34,6 +33,9 @@ type difference struct {
 	hard *Reached          // by what is no body of a function, or one of the session's
 	soft [][2]string       // files and functions
 	read []map[string]bool // of the readers, those of these files
+	// files with tests that depend on what started processes for the session; all says that all do
+	opaque map[string]bool
+	all    bool
 }
 
 // Close gives up what is read.
@@ -54,14 +56,13 @@ func (n *Narrow) prepare(d *Due) {
 	for opener, read := range d.Opened.Edges {
 		for _, p := range read {
 			if strings.HasSuffix(p, ".py") {
-				openers[p] = append(openers[p], d.abs(opener))
+				openers[p] = append(openers[p], d.Abs(opener))
 			}
 		}
 	}
 	for p, by := range openers {
 		n.readers[p] = d.roots(by)
 	}
-	n.opaque, n.all = d.opaque()
 	_ = n.Shapes.Learn(d.Root, d.Now) // what is not known is any edit
 }
 
@@ -76,9 +77,6 @@ func (d *Due) Same(k *history.Known, it *pytest.Item) (why string, same bool) {
 
 func (n *Narrow) same(d *Due, k *history.Known, it *pytest.Item) bool {
 	n.prepare(d)
-	if n.all {
-		return false
-	}
 	if n.known != k {
 		n.known, n.toKnown, n.said = k, map[int]*difference{}, ""
 	}
@@ -108,7 +106,7 @@ func (n *Narrow) apart(d *Due, x *history.Execution, it *pytest.Item, c *differe
 	if _, reached := c.hard.Reason(it); reached {
 		return false
 	}
-	if len(c.soft) > 0 && n.opaque[d.Rel(it.Path)] {
+	if len(c.soft) > 0 && (c.all || c.opaque[d.Rel(it.Path)]) {
 		return false
 	}
 	if slices.ContainsFunc(c.read, func(by map[string]bool) bool { return by[d.Rel(it.Path)] }) {
@@ -123,6 +121,7 @@ func (n *Narrow) between(d *Due, x *history.Execution, to history.State, cache m
 		return c
 	}
 	c = new(difference)
+	c.opaque, c.all = d.starting(x.Opaque)
 	var hard []string
 	for _, p := range x.State.Differs(to) {
 		names, ok := n.bodies(x.State[p], to[p])
@@ -184,16 +183,28 @@ func (d *Due) named(p string) bool {
 	return false
 }
 
-// opaque are the files with tests that depend on what starts processes; all
+// Opaque says why the tests of a file, relative to the root, depend on
+// everything as what a pass saw; "" when they do not.
+func (d *Due) Opaque(p *history.Pass, rel string) string {
+	switch files, all := d.starting(p.Opaque); {
+	case all:
+		return "a process was started while the session began"
+	case files[rel]:
+		return "what it depends on starts processes"
+	}
+	return ""
+}
+
+// starting are the files with tests that depend on what starts processes; all
 // says that all tests do.
-func (d *Due) opaque() (files map[string]bool, all bool) {
+func (d *Due) starting(by []string) (files map[string]bool, all bool) {
 	var openers []string
-	for _, p := range d.Opened.Opaque {
+	for _, p := range by {
 		if p == "" {
 			all = true
 			continue
 		}
-		openers = append(openers, d.abs(p))
+		openers = append(openers, d.Abs(p))
 	}
 	return d.roots(openers), all
 }

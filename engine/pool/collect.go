@@ -79,7 +79,7 @@ func (p *Pool) plant(s *Session, keep bool) (err error) {
 	s.head.finish()
 	st := &stem{
 		stage: s.info.Stage, key: s.key, vars: s.settings.Env, started: s.made, from: s.stem, process: s.process, head: s.head, seen: s.seen,
-		args: s.settings.Args,
+		args: s.settings.Args, places: s.settings.asks(),
 	}
 	if s.info.Own == "" && s.stem.up(hoistedStage) == nil { // what is loaded ahead is what these places import
 		st.wide = s.settings.widely(s.key)
@@ -118,7 +118,7 @@ func (p *Session) advance(fork, again bool, began time.Time, to map[string]any) 
 			maps.Copy(message, p.begin())
 		}
 		if from.stage != interpreterStage && !slices.Equal(from.args, p.settings.Args) {
-			message["where"] = p.settings.moved(from.args)
+			message["where"] = p.settings.moved(from)
 		}
 		message["again"], message["environ"] = again, renewal(from.vars, p.settings.Env)
 		null, err := os.Open(os.DevNull)

@@ -118,7 +118,7 @@ func (p *Pool) plantHoisted(s *Session) {
 	defer p.mu.Unlock()
 	st := &stem{
 		stage: hoistedStage, key: s.key, vars: s.settings.Env, started: s.made, from: s.stem, process: s.process, head: s.head, seen: s.seen,
-		args: s.settings.Args,
+		args: s.settings.Args, places: s.settings.asks(),
 	}
 	st.from.users++
 	if st.dropped = st.from.dropped; st.dropped {

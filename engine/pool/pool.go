@@ -109,13 +109,18 @@ func (s *Settings) keyWith(args []string) string {
 	return fmt.Sprintf("%q %q %q %q %v %d %s %s", s.Dir, args, s.Script, s.Path0, s.Text, s.Workers, s.Dist, shape(s.Stdout, s.Stderr))
 }
 
-// moved is what a process is told that was made for other arguments.
-func (s *Settings) moved(was []string) map[string]any {
+// asks are the places that the arguments have.
+func (s *Settings) asks() []string {
 	places := make([]string, len(s.At))
 	for i, at := range s.At {
 		places[i] = s.Args[at]
 	}
-	return map[string]any{"args": s.Args, "was": was, "places": places}
+	return places
+}
+
+// moved is what a process is told that was made for other arguments.
+func (s *Settings) moved(from *stem) map[string]any {
+	return map[string]any{"args": s.Args, "places": s.asks(), "was": map[string]any{"args": from.args, "places": from.places}}
 }
 
 // How long what is kept may be used: module-level clocks must not be hours

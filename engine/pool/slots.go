@@ -80,7 +80,7 @@ func (p *Session) newSlot(ctx context.Context, k int) (*slot, error) {
 		message := p.settings.share([]string{collectedStage})
 		message["input"] = p.info.Inputs[k]
 		if st := p.stem.up(pluginsStage); p.stem != nil && st != nil && !slices.Equal(st.args, p.settings.Args) {
-			message["where"] = p.settings.moved(st.args)
+			message["where"] = p.settings.moved(st)
 		}
 		err = proc.stage.send(message, null, null, orNull(p.settings.Stderr, null))
 	}

@@ -23,11 +23,12 @@ type stem struct {
 	err     error
 
 	// of P, H and B1
-	from *stem    // what it is a fork of
-	head *heads   // what pytest has printed
-	seen seen     // what was read
-	args []string // pytest's
-	wide string   // names the sessions for other places that can be its forks, too; "" for none
+	from   *stem    // what it is a fork of
+	head   *heads   // what pytest has printed
+	seen   seen     // what was read
+	args   []string // pytest's
+	places []string // those among them
+	wide   string   // names the sessions for other places that can be its forks, too; "" for none
 
 	// of the pool's lock
 	users   int

@@ -19,6 +19,9 @@ func (d *dispatcher) gone(ctx context.Context, p *process, s Signal) error {
 	if ctx.Err() == nil {
 		d.leftBehind(s.Left)
 	}
+	if d.options.Debugged && ctx.Err() == nil && (s.Killed == "SIGKILL" || s.Killed == "" && s.Status == 0) { // pydevd's os._exit(0)
+		return ErrTerminated
+	}
 	// one that we have killed was cancelled
 	crashed := (ctx.Err() == nil || s.Killed != "SIGKILL") && d.died(p, s)
 	switch {

@@ -95,6 +95,9 @@ type Options struct {
 	Apart     bool          // workers have sessions of their own: the one that reports is told of their ends
 	Abrupt    bool          // workers know no Alarm: a test that takes too long is killed with its process at once
 
+	// Debugged says that a debugger is attached, which may end the process.
+	Debugged bool
+
 	// Terminal says that the processes share a terminal with the caller, which
 	// sends an interrupt from the keyboard to all of them.
 	Terminal bool
@@ -105,6 +108,9 @@ type Options struct {
 	Mode, Reason, Version string // for Started
 	Divisible             bool
 }
+
+// ErrTerminated says that a debugger has ended its process: no test is to blame.
+var ErrTerminated = errors.New("the debugger has ended the process")
 
 // slow is when a test that runs is named.
 const slow = time.Minute

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"strings"
 
 	"go.lsp.dev/protocol"
@@ -42,9 +44,17 @@ func (s *server) CodeAction(_ context.Context, p *protocol.CodeActionParams) ([]
 			add("Show the output of "+short, commandShowOutput, runArguments(doc.uri, name))
 		}
 	}
-	s.mu.Lock()
-	f := s.folderOf(path)
-	s.mu.Unlock()
+	row := p.Range.Start.Line
+	f, covering := s.covering(path, row)
+	if len(covering) > 0 {
+		title := "Run the test that covers this line"
+		if len(covering) > 1 {
+			title = fmt.Sprintf("Run the %d tests that cover this line", len(covering))
+		}
+		if b, err := json.Marshal(runArgument{URI: doc.uri, Line: &row}); err == nil {
+			add(title, commandRunCovering, []protocol.LSPAny{b})
+		}
+	}
 	if len(s.results.bad(f.path)) > 0 {
 		add("Run the failed tests again", commandRerunFailed, runArguments(doc.uri, ""))
 	}

@@ -28,6 +28,7 @@ const (
 	commandRunAtCursor    = "dx-py.server.runAtCursor"    // the file when there is no test around the line
 	commandRerunFailed    = "dx-py.server.rerunFailed"    // without an argument: in all folders
 	commandRunAffected    = "dx-py.server.runAffected"    // what is due of it; without an argument: in all folders
+	commandRunCovering    = "dx-py.server.runCovering"    // the tests that cover a line, {uri, line}
 	commandExplain        = "dx-py.server.explain"        // what is known of a test
 	commandShowOutput     = "dx-py.server.showOutput"     // what a test printed, as a document
 	commandCancel         = "dx-py.server.cancel"         // all runs; no argument
@@ -35,7 +36,7 @@ const (
 )
 
 var commands = []string{
-	commandRun, commandDebug, commandRunAtCursor, commandRunAffected, commandRerunFailed, commandExplain, commandShowOutput, commandCancel, commandRestartWorkers,
+	commandRun, commandDebug, commandRunAtCursor, commandRunAffected, commandRerunFailed, commandRunCovering, commandExplain, commandShowOutput, commandCancel, commandRestartWorkers,
 }
 
 // runArgument is the one argument of the commands.
@@ -77,6 +78,9 @@ func (s *server) ExecuteCommand(ctx context.Context, p *protocol.ExecuteCommandP
 	path, ok := pathOf(a.URI)
 	if !ok {
 		return nil, jsonrpc2.Errorf(jsonrpc2.InvalidParams, "%s takes one argument, {uri, name} or {uri, line}: %q is no file", p.Command, a.URI)
+	}
+	if p.Command == commandRunCovering {
+		return s.runCovering(ctx, p, path, a.Line)
 	}
 	if a.Line != nil && a.Name == "" {
 		if v, _, err := s.view(path); err == nil {
@@ -170,6 +174,7 @@ func (s *server) restartWorkers(ctx context.Context) error {
 		f.engine.Close()
 		f.ws.Apply(workspace.Update{Disk: true})
 	}
+	s.nestAll() // a virtual environment may have come, of which no event tells
 	return ctx.Err()
 }
 

@@ -29,3 +29,24 @@ func TestOffset(t *testing.T) {
 		}
 	}
 }
+
+func TestMapRowBesideEdits(t *testing.T) {
+	from := "import a\n\n\ndef f():\n    x\n    y\n\n\nend\n"
+	for _, c := range []struct {
+		to   string
+		row  uint32
+		want uint32
+	}{
+		{from, 4, 4},
+		{"import a  # more\n# and more\n\n\ndef f():\n    x2\n    y\n\n\nend\n", 4, 5}, // its line has been edited, and two above it
+		{"import a\n\n\nend\n", 4, 2}, // it is gone
+		{"import b\n\n\ndef f():\n    x\n    y\n\n\nend\n", 4, 4},
+		{"import b\n\n\ndef f():\n    x\n\n\nend\n", 5, 4},
+		{"import b\n\n\ndef g(): pass\n\n\ndef f():\n    x\n    y\n\n\nend!\n", 5, 8},
+		{"", 3, 0},
+	} {
+		if got := mapRow([]byte(from), []byte(c.to), c.row); got != c.want {
+			t.Errorf("row %d in %q is %d, want %d", c.row, c.to, got, c.want)
+		}
+	}
+}

@@ -1,14 +1,18 @@
 package server
 
 import (
+	"context"
 	"path/filepath"
 	"sync"
 
 	"go.lsp.dev/jsonrpc2"
+	"go.lsp.dev/protocol"
 	"go.lsp.dev/uri"
 
 	"github.com/dx-py/dx-py-ls/engine/cover"
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
+	"github.com/dx-py/dx-py-ls/engine/workspace"
 	"github.com/dx-py/dx-py-ls/lsp/testproto"
 )
 
@@ -32,6 +36,25 @@ const keptRuns = 8
 type coverage struct {
 	mu   sync.Mutex
 	runs []coveredPart
+	last keptLines // that were asked for: a client asks at each move of the cursor
+}
+
+// keptLines is what is kept of a file.
+type keptLines struct {
+	dir, path, digest string
+	lines             *cover.Lines
+}
+
+// lines is what is kept of a file, read anew when another one was asked for or
+// a run with coverage came between.
+func (c *coverage) lines(dir, path, digest string) *cover.Lines {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if want := (keptLines{dir, path, digest, c.last.lines}); c.last != want {
+		want.lines, _ = cover.Load(dir, path, digest)
+		c.last = want
+	}
+	return c.last.lines
 }
 
 // coveredPart is what a run has covered in one folder.
@@ -53,7 +76,7 @@ func (c *coverage) keep(run string, f *folder, root string, r *cover.Report) {
 			kept = append([]coveredPart{old}, kept...)
 		}
 	}
-	c.runs = append(kept, coveredPart{run, f, root, r})
+	c.runs, c.last = append(kept, coveredPart{run, f, root, r}), keptLines{}
 }
 
 func (c *coverage) of(run string) (parts []coveredPart) {
@@ -128,4 +151,46 @@ func lineRanges(spans []cover.Span) []testproto.Range {
 		out = append(out, testproto.Range{Start: testproto.Position{Line: uint32(s[0] - 1)}, End: testproto.Position{Line: uint32(s[1])}})
 	}
 	return out
+}
+
+// covering are the tests that are known to run a line of a buffer, by their
+// last run with coverage; none where the buffer is not what ran.
+func (s *server) covering(path string, row uint32) (*folder, []key) {
+	s.mu.Lock()
+	f, doc := s.folderOf(path), s.docs[path]
+	s.mu.Unlock()
+	snap := f.ws.Disk()
+	cfg, _, err := snap.Configure()
+	if doc == nil || err != nil || snap.StateDir() == "" {
+		return f, nil
+	}
+	rel, in := file.Rel(cfg.Root, path)
+	if !in {
+		return f, nil
+	}
+	tests, _ := s.coverage.lines(workspace.StateFolder(snap.StateDir(), cfg.Root), rel, doc.digest).Tests(int(row) + 1)
+	var keys []key
+	for _, id := range tests {
+		path, name := split(cfg.Root, id)
+		keys = append(keys, key{path, name})
+	}
+	return f, keys
+}
+
+// runCovering runs the tests that cover the line of the argument.
+func (s *server) runCovering(ctx context.Context, p *protocol.ExecuteCommandParams, path string, line *uint32) (protocol.LSPAny, error) {
+	if line == nil {
+		return nil, jsonrpc2.Errorf(jsonrpc2.InvalidParams, "%s takes one argument, {uri, line}", p.Command)
+	}
+	f, keys := s.covering(path, *line)
+	pt := &part{folder: f}
+	for _, k := range keys {
+		if s.unsaved(f, k) == "" {
+			pt.add(k, f.rootOf())
+		}
+	}
+	if len(pt.keys) == 0 {
+		return nil, jsonrpc2.Errorf(requestFailed, "no test is known to cover line %d of %s: run tests with coverage first", *line+1, filepath.Base(path))
+	}
+	return s.runParts(ctx, p, []*part{pt})
 }

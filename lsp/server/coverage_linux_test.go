@@ -166,3 +166,45 @@ func TestCoverageIsRefused(t *testing.T) {
 		t.Errorf("without coverage: %v", err)
 	}
 }
+
+// TestRunCovering offers, on a line of the code, to run the tests that cover it.
+func TestRunCovering(t *testing.T) {
+	opts := debugger(t, "3.12")
+	if opts.StateDir == "" {
+		return
+	}
+	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "shop/__init__.py": "", "shop/cart.py": cart, "test_shop.py": covering})
+	e := lsptest.StartClient(t, dir, opts, lsptest.Rich())
+	e.Open("shop/cart.py", cart)
+	actions := func(line int) (titles []string) {
+		t.Helper()
+		at := map[string]any{"line": line - 1, "character": 0}
+		var all []struct{ Title string }
+		e.Call("textDocument/codeAction", map[string]any{
+			"textDocument": map[string]any{"uri": e.URI("shop/cart.py")}, "range": map[string]any{"start": at, "end": at}, "context": map[string]any{"diagnostics": []any{}},
+		}, &all)
+		for _, a := range all {
+			titles = append(titles, a.Title)
+		}
+		return titles
+	}
+	argument := map[string]any{"uri": e.URI("shop/cart.py"), "line": 5}
+	if got := actions(6); len(got) != 0 {
+		t.Errorf("nothing is known, and offered are %q", got)
+	}
+	if err := e.Command("dx-py.server.runCovering", argument, nil); err == nil || !strings.Contains(err.Error(), "no test is known to cover line 6 of cart.py") {
+		t.Errorf("nothing is known, and the command answers %v", err)
+	}
+	e.Run(testproto.RunParams{RunID: "c", Kind: "coverage"})
+	if diff := cmp.Diff([][]string{{"Run the test that covers this line"}, {"Run the 2 tests that cover this line"}, nil}, [][]string{actions(6), actions(5), actions(13)}); diff != "" {
+		t.Errorf("actions of a line of one test, of two, of none:\n%s", diff)
+	}
+	var r said
+	if err := e.Command("dx-py.server.runCovering", argument, &r); err != nil || r.Totals["passed"] != 1 {
+		t.Errorf("the tests of a line: %+v %v", r, err)
+	}
+	e.Change("shop/cart.py", 0, 0, "# one more\n")
+	if got := actions(7); len(got) != 0 {
+		t.Errorf("of an edited buffer are offered %q", got)
+	}
+}

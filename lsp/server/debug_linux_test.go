@@ -70,9 +70,14 @@ func begin(t *testing.T, port int) (d *lsptest.Debugger, attach int) {
 	return d, attach
 }
 
-// frames attaches, stops at a line of a file, and returns the innermost frames
-// as file:line: name, and a function that lets the process go on.
-func frames(t *testing.T, at testproto.DebugAttachParams, path string, line int) (stack []string, goOn func()) {
+// stopped is a process at a breakpoint.
+type stopped struct {
+	d      *lsptest.Debugger
+	thread int
+}
+
+// stop attaches and waits until the process stands at a line of a file.
+func stop(t *testing.T, at testproto.DebugAttachParams, path string, line int) stopped {
 	t.Helper()
 	d, attach := begin(t, at.Port)
 	var set struct{ Breakpoints []struct{ Verified bool } }
@@ -82,14 +87,19 @@ func frames(t *testing.T, at testproto.DebugAttachParams, path string, line int)
 	}
 	d.Send("configurationDone", map[string]any{})
 	d.Answer(attach, nil)
-	var stopped struct {
+	var event struct {
 		Reason   string
 		ThreadID int `json:"threadId"`
 	}
-	d.Event("stopped", &stopped)
-	if stopped.Reason != "breakpoint" {
-		t.Errorf("it stopped because of %s", stopped.Reason)
+	d.Event("stopped", &event)
+	if event.Reason != "breakpoint" {
+		t.Errorf("it stopped because of %s", event.Reason)
 	}
+	return stopped{d, event.ThreadID}
+}
+
+// stack is the innermost frames as file:line: name.
+func (s stopped) stack() (out []string) {
 	var trace struct {
 		StackFrames []struct {
 			Name   string
@@ -97,11 +107,11 @@ func frames(t *testing.T, at testproto.DebugAttachParams, path string, line int)
 			Source struct{ Path string }
 		}
 	}
-	d.Call("stackTrace", map[string]any{"threadId": stopped.ThreadID}, &trace)
+	s.d.Call("stackTrace", map[string]any{"threadId": s.thread}, &trace)
 	for _, f := range trace.StackFrames {
-		stack = append(stack, filepath.Base(f.Source.Path)+":"+strconv.Itoa(f.Line)+": "+f.Name)
+		out = append(out, filepath.Base(f.Source.Path)+":"+strconv.Itoa(f.Line)+": "+f.Name)
 	}
-	return stack, func() { d.Call("continue", map[string]any{"threadId": stopped.ThreadID}, nil) }
+	return out
 }
 
 // TestDebug stops in a test at a breakpoint, on the releases of Python that
@@ -123,11 +133,11 @@ func TestDebug(t *testing.T) {
 			if at.RunID != "d" || at.Root != ref.Root || at.Cwd != dir || at.Host != "127.0.0.1" {
 				t.Errorf("attach: %+v", at)
 			}
-			stack, goOn := frames(t, at, filepath.Join(dir, "test_a.py"), 11)
-			if diff := cmp.Diff([]string{"test_a.py:11: test_slow", "<string>:1: <module>"}, stack); diff != "" {
+			s := stop(t, at, filepath.Join(dir, "test_a.py"), 11)
+			if diff := cmp.Diff([]string{"test_a.py:11: test_slow", "<string>:1: <module>"}, s.stack()); diff != "" {
 				t.Errorf("the stack:\n%s", diff)
 			}
-			goOn()
+			s.d.Call("continue", map[string]any{"threadId": s.thread}, nil)
 			run := e.AfterRun("d")
 			if diff := cmp.Diff([]string{"test_a.py::test_slow passed"}, run.States); diff != "" {
 				t.Errorf("states:\n%s", diff)
@@ -171,7 +181,7 @@ func TestDebugIsCancelled(t *testing.T) {
 	e.Call(testproto.MethodRunTests, ask, nil)
 	e.After(testproto.MethodDebugAttach, func(said []json.RawMessage) bool { return len(said) > 1 })
 	at = attachment(t, e)
-	frames(t, at, filepath.Join(dir, "test_a.py"), 11)
+	stop(t, at, filepath.Join(dir, "test_a.py"), 11)
 	e.Call(testproto.MethodCancelRun, testproto.CancelParams{RunID: "2"}, nil)
 	if run := e.AfterRun("2"); run.Ended.Outcome != "cancelled" || run.Last["test_a.py::test_other"].State != testproto.Cancelled {
 		t.Errorf("%+v %q", run.Ended, run.States)
@@ -242,5 +252,55 @@ func TestDebugLens(t *testing.T) {
 		if diff := cmp.Diff(c.want, e.Lenses("test_a.py")); diff != "" {
 			t.Errorf("lenses of a client with %q:\n%s", c.commands, diff)
 		}
+	}
+}
+
+// TestDebuggerEnds ends the process from the debugger, and lets it go on without
+// one.
+func TestDebuggerEnds(t *testing.T) {
+	opts := debugger(t, "3.11")
+	if opts.StateDir == "" {
+		return
+	}
+	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "test_a.py": debugged})
+	e := lsptest.StartClient(t, dir, opts, lsptest.Rich())
+	for i, c := range []struct {
+		terminate bool
+		outcome   string
+		states    []string
+	}{
+		{true, "cancelled", []string{"test_a.py::test_other cancelled", "test_a.py::test_slow cancelled"}},
+		{false, "failed", []string{"test_a.py::test_other failed", "test_a.py::test_slow passed"}},
+	} {
+		id := strconv.Itoa(i)
+		e.Call(testproto.MethodRunTests, testproto.RunParams{RunID: id, Kind: "debug", Include: []testproto.Ref{{Root: "file://" + dir, ID: "test_a.py"}}}, nil)
+		e.After(testproto.MethodDebugAttach, func(said []json.RawMessage) bool { return len(said) > i })
+		d := stop(t, attachment(t, e), filepath.Join(dir, "test_a.py"), 11).d
+		d.Send("disconnect", map[string]any{"terminateDebuggee": c.terminate})
+		run := e.AfterRun(id)
+		if diff := cmp.Diff(c.states, run.States); diff != "" || run.Ended.Outcome != c.outcome {
+			t.Errorf("terminated %v: %+v, states:\n%s", c.terminate, run.Ended, diff)
+		}
+	}
+}
+
+// TestDebugUnittest debugs where there is no pytest.
+func TestDebugUnittest(t *testing.T) {
+	opts := options
+	opts.Env = map[string]string{"VIRTUAL_ENV": filepath.Dir(filepath.Dir(enginetest.BareDebugger(t)))}
+	dir := project(t, map[string]string{"setup.cfg": "[tool:pytest]\n", "test_a.py": unittests})
+	e := lsptest.StartClient(t, dir, opts, lsptest.Rich())
+	e.Call(testproto.MethodRunTests, testproto.RunParams{RunID: "1", Kind: "debug", Include: []testproto.Ref{{Root: "file://" + dir, ID: "test_a.py::Numbers"}}}, nil)
+	s := stop(t, attachment(t, e), filepath.Join(dir, "test_a.py"), 6)
+	if stack := s.stack(); len(stack) == 0 || stack[0] != "test_a.py:6: test_add" {
+		t.Errorf("the stack: %q", stack)
+	}
+	s.d.Call("continue", map[string]any{"threadId": s.thread}, nil)
+	run := e.AfterRun("1")
+	if diff := cmp.Diff([]string{"test_a.py::Numbers::test_add passed", "test_a.py::Numbers::test_bad failed"}, run.States); diff != "" {
+		t.Errorf("%+v, states:\n%s", run.Ended, diff)
+	}
+	if err := e.Try(testproto.MethodRunTests, testproto.RunParams{RunID: "2", Kind: "coverage"}, nil); err == nil || !strings.Contains(err.Error(), "coverage needs pytest") {
+		t.Errorf("coverage: %v", err)
 	}
 }

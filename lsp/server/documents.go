@@ -115,6 +115,7 @@ func (s *server) diskChanged() {
 	for _, f := range folders {
 		s.diskChangedIn(f)
 	}
+	s.nestAll()
 	s.contents(s.results.paths())
 	s.listAgain()
 	s.following.due()

@@ -154,7 +154,9 @@ func (s *server) resolveTestRun(p *testproto.ResolveParams) (*testproto.ResolveR
 	} else {
 		r.Args = append(r.Args, "-m", "pytest")
 	}
-	r.Args = append(append(r.Args, f.settings.Args...), p.Args...)
+	s.mu.Lock()
+	r.Args = append(append(r.Args, f.args(s)...), p.Args...)
+	s.mu.Unlock()
 	if k.path != f.rootOf() || k.name != "" {
 		r.Args = append(r.Args, k.path+k.name)
 	}

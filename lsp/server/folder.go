@@ -31,13 +31,14 @@ type folder struct {
 	moved    atomic.Bool            // files on disk may be others
 	due      atomic.Pointer[dueNow] // nil: nothing is known of earlier runs
 	implicit bool                   // made for a file outside of all folders
+	inner    *inner                 // of a project in a workspace folder, which nobody has opened by itself
 }
 
 // addFolder opens a folder; one that is open stays. The caller holds s.mu.
 func (s *server) addFolder(path string, u uri.URI) *folder {
 	for _, f := range s.folders {
 		if f.path == path {
-			f.implicit = false
+			f.implicit, f.inner = false, nil
 			return f
 		}
 	}
@@ -64,18 +65,9 @@ func (s *server) DidChangeWorkspaceFolders(_ context.Context, p *protocol.DidCha
 		if !ok {
 			continue
 		}
-		s.folders = slices.DeleteFunc(s.folders, func(f *folder) bool {
-			if f.path == path {
-				f.closed = true
-				close(f.gone)
-				s.aside(func(ctx context.Context) {
-					s.runs.cancelFolder(f)
-					s.runs.wait(ctx)
-					f.close()
-				})
-			}
-			return f.path == path
-		})
+		if i := slices.IndexFunc(s.folders, func(f *folder) bool { return f.path == path }); i >= 0 {
+			s.remove(s.folders[i])
+		}
 	}
 	for _, a := range p.Event.Added {
 		if path, ok := pathOf(a.URI); ok {
@@ -86,6 +78,7 @@ func (s *server) DidChangeWorkspaceFolders(_ context.Context, p *protocol.DidCha
 		s.folderOf(d.path).ws.Apply(d.update())
 	}
 	s.mu.Unlock()
+	s.nestAll()
 	s.watch()
 	s.askSettings()
 	s.listAgain()

@@ -107,6 +107,16 @@ func (s *server) judge(f *folder, w *followed, snap *workspace.Snapshot, r *engi
 		}
 	}
 	s.mu.Unlock()
+	narrow := engine.Narrowing(r)
+	defer narrow.Close()
+	now := w.disk
+	if narrow != nil {
+		now = maps.Clone(w.disk)
+		for rel, d := range buffers {
+			narrow.Shapes.Add(d.text)
+			now[rel] = d.digest
+		}
+	}
 	var on *plan.Due
 	reached := map[string]*plan.Reached{} // states may differ from now in the same
 	for st, keys := range groups {
@@ -128,6 +138,11 @@ func (s *server) judge(f *folder, w *followed, snap *workspace.Snapshot, r *engi
 		slices.Sort(differs)
 		differs = slices.Compact(differs)
 		text := strings.Join(differs, "\x00")
+		if narrow != nil { // what differs in them matters too
+			for _, rel := range differs {
+				text += "\x00" + now[rel]
+			}
+		}
 		if !again && text == x.told {
 			continue
 		}
@@ -138,14 +153,8 @@ func (s *server) judge(f *folder, w *followed, snap *workspace.Snapshot, r *engi
 				if on, err = engine.Dependence(snap, r); err != nil {
 					return ts
 				}
-				if on.Narrow = engine.Narrowing(r); on.Narrow != nil {
-					defer on.Narrow.Close()
-					on.Now = maps.Clone(w.disk)
-					for rel, d := range buffers {
-						on.Narrow.Shapes.Add(d.text)
-						on.Now[rel] = d.digest
-					}
-					_ = on.Narrow.Shapes.Learn(r.Root, on.Now) // before anybody waits for the results
+				if on.Narrow, on.Now = narrow, now; narrow != nil {
+					_ = narrow.Shapes.Learn(r.Root, now) // before anybody waits for the results
 				}
 			}
 			reached[text] = on.Reach(differs)

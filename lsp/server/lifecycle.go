@@ -73,6 +73,9 @@ func (s *server) Initialize(_ context.Context, p *protocol.InitializeParams) (*p
 			f.configure(s, set)
 		}
 	}
+	for _, f := range slices.Clone(s.folders) {
+		s.nest(f, f.findInner(f.settings.off()))
+	}
 	if p.ProcessID != nil {
 		go s.watchParent(int(*p.ProcessID))
 	}

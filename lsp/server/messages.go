@@ -96,8 +96,9 @@ func rangeOf(r protocol.Range) testproto.Range {
 }
 
 // mapRow is where a row of one text is in another: lines in front of the first
-// difference and behind the last keep their places, one between is at most
-// where the difference ends.
+// difference and behind the last keep their places, one between stays with the
+// nearest line above that both texts have once, and is at most where the
+// difference ends.
 func mapRow(from, to []byte, row uint32) uint32 {
 	if bytes.Equal(from, to) {
 		return row
@@ -118,5 +119,30 @@ func mapRow(from, to []byte, row uint32) uint32 {
 	case r >= len(a)-tail:
 		return uint32(r + len(b) - len(a))
 	}
-	return uint32(max(0, min(r, len(b)-tail-1)))
+	return uint32(max(0, min(beside(a[head:len(a)-tail], b[head:len(b)-tail], r-head)+head, len(b)-tail-1)))
+}
+
+// beside is where a row of lines is in others, as far as lines above it tell.
+func beside(from, to [][]byte, row int) int {
+	const twice = -1
+	at := map[string]int{}
+	note := func(line []byte, k int) {
+		if _, seen := at[string(line)]; seen {
+			k = twice
+		}
+		at[string(line)] = k
+	}
+	for k, line := range to {
+		note(line, k)
+	}
+	count := map[string]int{}
+	for _, line := range from {
+		count[string(line)]++
+	}
+	for k := row; k >= 0; k-- {
+		if there, ok := at[string(from[k])]; ok && there != twice && count[string(from[k])] == 1 {
+			return there + row - k
+		}
+	}
+	return row
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -301,6 +302,10 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 		p.folder.ran.Store(true)
 	}
 	sink.settled.Wait()
+	if errors.Is(err, run.ErrTerminated) {
+		r.cancel(run.Interrupted)
+		return nil
+	}
 	if status > r.status {
 		r.status = status
 	}
@@ -310,8 +315,11 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 // request is a run of all that a part's folder has, with the part's arguments
 // and variables.
 func (p *part) request(s *server, cfg *config.Config, env *pyenv.Env) engine.Request {
+	s.mu.Lock()
+	args := p.folder.args(s)
+	s.mu.Unlock()
 	return engine.Request{
-		Env: env, Dir: cfg.Dir, Root: cfg.Root, Config: cfg, Vars: variables(p.environment(s)), Args: slices.Concat(p.folder.settings.Args, p.args),
+		Env: env, Dir: cfg.Dir, Root: cfg.Root, Config: cfg, Vars: variables(p.environment(s)), Args: slices.Concat(args, p.args),
 		State: p.folder.ws.Disk().StateDir(),
 	}
 }

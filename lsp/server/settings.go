@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"slices"
 
 	"go.lsp.dev/protocol"
 
@@ -18,6 +19,7 @@ type settings struct {
 	Python      string            `json:"python"` // the interpreter, or its virtual environment
 	Args        []string          `json:"args"`   // pytest's, before all others
 	Env         map[string]string `json:"env"`    // over the session's environment
+	Nested      *bool             `json:"nested"` // folders with a configuration of pytest's, or an environment, are projects of their own; null: yes
 	Diagnostics struct {
 		Failures *bool `json:"failures"` // by default unless the client draws results itself
 	} `json:"diagnostics"`
@@ -35,6 +37,12 @@ func settingsOf(b []byte) (settings, bool) {
 
 // configure gives a folder its settings. The caller holds s.mu.
 func (f *folder) configure(s *server, set settings) {
+	if f.inner != nil {
+		set.Args = nil // they name places in the workspace folder
+		if f.inner.Own {
+			set.Python = ""
+		}
+	}
 	f.settings = set
 	ws := f.base(s)
 	f.ws.Apply(workspace.Update{Settings: &ws})
@@ -43,16 +51,29 @@ func (f *folder) configure(s *server, set settings) {
 // base are the workspace's settings.
 func (f *folder) base(s *server) workspace.Settings {
 	return workspace.Settings{
-		Dir: f.path, Args: f.settings.Args, Python: f.settings.Python, Env: f.environment(s), StateDir: s.opts.StateDir,
+		Dir: f.path, Args: f.args(s), Python: f.settings.Python, Env: f.environment(s), StateDir: s.opts.StateDir,
 		StateNamed: !s.trusted, // till then nothing is written where the project says
 	}
 }
 
+// args stand before all others: the projects in a folder are no part of it. The
+// caller holds s.mu.
+func (f *folder) args(s *server) []string { return slices.Concat(f.settings.Args, s.left(f)) }
+
+func (set *settings) off() bool { return set.Nested != nil && !*set.Nested }
+
 func (f *folder) environment(s *server) map[string]string {
-	if len(f.settings.Env) == 0 {
+	venv := ""
+	if i := f.inner; i != nil && (i.Own || s.opts.Env["VIRTUAL_ENV"] == "") {
+		venv = i.Venv
+	}
+	if len(f.settings.Env) == 0 && venv == "" {
 		return s.opts.Env
 	}
 	env := maps.Clone(s.opts.Env)
+	if venv != "" {
+		env["VIRTUAL_ENV"] = venv
+	}
 	maps.Copy(env, f.settings.Env)
 	return env
 }
@@ -87,6 +108,7 @@ func (s *server) askSettings() {
 			}
 		}
 		s.mu.Unlock()
+		s.nestAll()
 		s.listAgain()
 		s.redraw(ctx)
 	})
@@ -109,6 +131,7 @@ func (s *server) DidChangeConfiguration(_ context.Context, p *protocol.DidChange
 		f.configure(s, set)
 	}
 	s.mu.Unlock()
+	s.nestAll()
 	s.listAgain()
 	return nil
 }

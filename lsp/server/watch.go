@@ -108,6 +108,7 @@ func (s *server) passAll(ctx context.Context) {
 // edited takes in what has changed on disk.
 func (s *server) edited(f *folder, batch watch.Batch) {
 	s.diskChangedIn(f)
+	s.nestAgain(f, batch)
 	if batch.Bulk {
 		s.contents(s.results.paths())
 	} else {

@@ -47,7 +47,7 @@ type ServerCapability struct {
 
 // Ref names a node of the tree. ID is pytest's node id: a folder's path, a
 // file's, then "::" and names; relative to pytest's rootdir. Root is the URI
-// of the workspace folder.
+// of the workspace folder, or of a project of its own in it.
 type Ref struct {
 	Root string `json:"root"`
 	ID   string `json:"id"`

@@ -2,6 +2,7 @@
 caches would have spared it as the second one runs in it too."""
 import gc
 import json
+import linecache
 import os
 import select
 import signal
@@ -75,6 +76,9 @@ class Alone:
         recorder = self.plugin.recorder
         if recorder is not None:
             recorder.observer.take()
+        for name, lines in list(linecache.cache.items()):
+            if len(lines) > 1 and lines[1] is not None:
+                del linecache.cache[name]  # a file that pytest has read; a test that asks for it reads it
         outcome = Outcome(self.reporter)
         self.plugin.reporter = outcome
         self.functions.begin()

@@ -68,13 +68,17 @@ class Watch:
         return self.seen
 
     def move(self, config, to):
-        """Makes the command line another one, of the same options. to: args, places, and was, the args before."""
+        """Makes the command line another one, of the same options. to: args, the places among them, and was, which are both as
+        they were. False where pytest takes others for places: an option of a conftest may have a word of its own."""
         if not getattr(config, "args", None):  # they are not parsed yet
-            n = len(to["was"])
-            if n and self.args[-n:] != to["was"]:
+            was = to["was"]["args"]
+            n = len(was)
+            if self.args[len(self.args) - n:] != was:
                 return False
             self.args[len(self.args) - n:] = to["args"]
         else:
+            if list(list.__iter__(config.args)) != to["was"]["places"]:
+                return False
             config.args = self.watched(List, to["places"])
             config.option.file_or_dir = self.watched(List, to["places"])
         config.known_args_namespace.file_or_dir = list(to["places"])

@@ -195,3 +195,23 @@ func TestCounting(t *testing.T) {
 		t.Errorf("%v\n%s", err, text)
 	}
 }
+
+// TestSuiteRight knows that a worker of pytest-xdist's reports a broken file for
+// itself, and that flaky tests decide the exit status.
+func TestSuiteRight(t *testing.T) {
+	s := suite{Passed: 5, Skipped: 1, CollectErrors: []string{"test_a.py"}, CollectSkipped: []string{"test_b.py"}}
+	calm, flaky := suite{Passed: 5}, suite{Passed: 4, Failed: 1, Flaky: []string{"test_a"}}
+	for _, try := range []struct {
+		s    suite
+		a    reply
+		want bool
+	}{
+		{s, reply{status: 1, tests: 8}, true}, {s, reply{status: 1, tests: 9}, true}, {s, reply{tests: 8}, false}, {s, reply{status: 1, tests: 7}, false},
+		{calm, reply{tests: 5}, true}, {calm, reply{status: 1, tests: 5}, false}, {calm, reply{tests: 6}, false},
+		{flaky, reply{tests: 5}, true}, {flaky, reply{status: 1, tests: 5}, true}, {flaky, reply{status: 1, tests: 4}, false},
+	} {
+		if got := try.s.right(try.a); got != try.want {
+			t.Errorf("%+v of %+v: %v", try.a, try.s, got)
+		}
+	}
+}

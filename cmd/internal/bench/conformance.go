@@ -22,6 +22,10 @@ type suite struct {
 	Python string   `json:"venv_python"`
 	Run    bool     `json:"run"`
 	Flaky  []string `json:"flaky"`
+
+	Passed, Failed, Skipped, Xfailed, Xpassed, Errors int
+	CollectErrors                                     []string `json:"collect_errors"`
+	CollectSkipped                                    []string `json:"collect_skipped"`
 }
 
 // verdict is what conformance/ids says, as far as it is shown.

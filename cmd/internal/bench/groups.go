@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -102,8 +103,9 @@ func (b *bench) suiteEntries() (list []entry, err error) {
 	return list, err
 }
 
-// measure makes the groups whose names match and measures them.
-func (b *bench) measure(only *regexp.Regexp, w writing) (err error) {
+// measure makes the groups whose names match and, if that is not all, measures
+// them.
+func (b *bench) measure(only *regexp.Regexp, prepare bool, w writing) (err error) {
 	if b.runtime, err = os.MkdirTemp("", "dx-py-bench-"); err != nil {
 		return err
 	}
@@ -125,11 +127,19 @@ func (b *bench) measure(only *regexp.Regexp, w writing) (err error) {
 		return err
 	}
 	var groups []group
-	began := time.Now()
-	for _, e := range append(entries(), suites...) {
-		if !only.MatchString(e.name) {
-			continue
+	chosen := slices.DeleteFunc(append(entries(), suites...), func(e entry) bool { return !only.MatchString(e.name) })
+	for _, e := range chosen { // first all that has to be installed
+		if e.make != nil {
+			if err := e.make(b, &group{}); err != nil {
+				return fmt.Errorf("%s: %w", e.name, err)
+			}
 		}
+	}
+	if prepare {
+		return nil
+	}
+	began := time.Now()
+	for _, e := range chosen {
 		g := group{Name: e.name, Section: e.section, Title: e.title}
 		fmt.Printf("%4.0f s  %s\n", time.Since(began).Seconds(), e.name)
 		if e.make == nil {

@@ -40,6 +40,7 @@ func main() {
 	rows := flag.String("rows", "", "only the groups whose names match this expression; nothing is written")
 	merge := flag.Bool("merge", false, "with -rows: put what was measured in the place of what is recorded")
 	list := flag.Bool("list", false, "print the names of the groups")
+	prepare := flag.Bool("prepare", false, "install and generate only")
 	redo := flag.Bool("tables", false, "measure nothing: write the tables and the chart from the record")
 	flag.Parse()
 	for _, p := range []*string{shared, dir, binary, out, readme} {
@@ -79,7 +80,7 @@ func main() {
 	} else if *conform {
 		err = conformance(*shared, *dir, *binary, *times, *verify, flag.Args())
 	} else {
-		err = b.measure(only, w)
+		err = b.measure(only, *prepare, w)
 	}
 	if err != nil {
 		fail(err)

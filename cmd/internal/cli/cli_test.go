@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,6 +34,12 @@ func TestScripts(t *testing.T) {
 	old, _ := enginetest.PythonWith(t, "3.11", "9.2.0")
 	testscript.Run(t, testscript.Params{
 		Dir: "../../../testdata/cli",
+		Condition: func(name string) (bool, error) {
+			if name != "old" {
+				return false, fmt.Errorf("no such condition: %s", name)
+			}
+			return old != "", nil
+		},
 		Setup: func(e *testscript.Env) error {
 			// It stands in the project: made by the first run it would change the
 			// listing that the second compares.

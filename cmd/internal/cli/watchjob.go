@@ -92,6 +92,7 @@ func (w *watching) start(j *job) {
 	w.now = j
 	f := w.flags
 	f.affected = f.affected || j.due
+	f.unobserved = true // what tests write while nothing is said to run would be an edit
 	if j.ids != nil {
 		f.rest = slices.Clone(f.rest)
 		for _, at := range slices.Backward(w.words) {

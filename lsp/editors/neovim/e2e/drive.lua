@@ -154,6 +154,31 @@ if mode == "plugin" then
   end, function(text)
     return text:find("all is fine", 1, true) ~= nil
   end)
+  local notify, noticed = vim.notify, ""
+  vim.notify = function(text)
+    noticed = text
+  end
+  vim.lsp.commands["dx-py.debugTest"]({ command = "dx-py.debugTest", arguments = { { uri = vim.uri_from_bufnr(0), line = 14 } } })
+  eventually("it says that there is no nvim-dap", function()
+    return noticed:find("nvim-dap", 1, true) ~= nil
+  end, true)
+  local attached
+  package.loaded.dap = { adapters = {}, run = function(config)
+    attached = config
+  end }
+  if vim.env.DX_DEBUGPY == "1" then
+    vim.cmd("DxPyDebug")
+    eventually("nvim-dap is to attach", function()
+      return attached ~= nil and attached.type == "dx_py" and attached.connect.host == "127.0.0.1" and attached.connect.port > 0
+    end, true)
+    vim.cmd("DxPyCancel")
+    eventually("a run that waits for a debugger is cancelled", function()
+      local run = require("dx_py").runs[require("dx_py").last]
+      return run.ended and run.ended.outcome
+    end, "cancelled")
+  end
+  package.loaded.dap = nil
+  vim.notify = notify
   vim.cmd("checkhealth dx_py")
   local report = table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), "\n")
   if not report:find("server test", 1, true) and not report:find("runs for", 1, true) or report:find("ERROR") then

@@ -5,9 +5,10 @@
 # Arguments: the binary to test, the Python with pytest.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-export DX_BINARY DX_PYTHON DX_MODE
+export DX_BINARY DX_PYTHON DX_MODE DX_DEBUGPY=0
 DX_BINARY=$(realpath "$1")
 DX_PYTHON=$(realpath -s "$2")
+if "$DX_PYTHON" -c "import debugpy" 2>/dev/null; then DX_DEBUGPY=1; fi
 tools=${DX_E2E_DIR:-$HOME/.cache/dx-py-e2e}
 work=$(mktemp -d)
 socket=$work/tmux
