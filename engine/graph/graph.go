@@ -23,7 +23,6 @@ import (
 	"sync"
 
 	"github.com/dx-py/dx-py-ls/engine/config"
-	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/pysrc"
 )
@@ -60,23 +59,11 @@ type Edge struct {
 	Tests    bool   // of an Opaque edge to a folder: files with tests are meant too
 }
 
-// Source gives modules and directories, as discover.Source does.
-type Source interface {
-	// Module returns the module of a file, nil when it cannot be read.
-	Module(path string) *pysrc.Module
-	// List returns a directory's entries sorted by name.
-	List(dir string) []file.Entry
-	// Text returns the content of a file that is no Python source.
-	Text(path string) ([]byte, error)
-	// Prefetch says that these files are about to be asked for.
-	Prefetch(paths []string)
-}
-
 // Input is all that decides about a Graph.
 type Input struct {
 	Config *config.Config
 	Env    *pyenv.Env
-	Source Source
+	Source pysrc.Source
 	// Roots are the files with tests, absolute, in pytest's order. Their
 	// conftest.py files are found from them.
 	Roots []string
