@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -25,6 +26,11 @@ type suite struct {
 // and a supervisor send, in the middle of a test: JUnit's file and JSON lines
 // are whole and tell what ran, and nothing is left.
 func TestEndedBySignals(t *testing.T) {
+	// Who runs the tests may ignore hangups, as nohup does: a program that is
+	// started by one that handles them does not.
+	handled := make(chan os.Signal, 1)
+	signal.Notify(handled, syscall.SIGHUP)
+	defer signal.Stop(handled)
 	h := newHome(t, map[string]string{
 		"test_a.py": "def test_a(): pass\ndef test_fails(): print(chr(27), chr(0), '&<]]>'); assert 0\n" + hanging + "def test_behind(): pass\n",
 		"test_b.py": "import pytest\n@pytest.mark.parametrize('n', range(20))\ndef test_b(n): pass\n",
