@@ -151,6 +151,7 @@ var variable = []struct {
 	{regexp.MustCompile(`(?m)^\d+\.\d+s (call|setup|teardown) .*$`), "Ns phase"},
 	{regexp.MustCompile(`(?m) \d+(\.\d+)?m?s$`), " Ns"},
 	{regexp.MustCompile(`0x[0-9a-f]{6,}`), "0xADDRESS"},
+	{regexp.MustCompile(`(?m)^Executing <.*> took \d+\.\d+ seconds\n`), ""}, // asyncio's, where the machine is slow
 	{regexp.MustCompile(`pytest-of-[^/]+/pytest-\d+`), "pytest-N"},
 }
 
