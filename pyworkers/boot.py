@@ -33,9 +33,18 @@ def boot(sources):
                 codes = None
         except (OSError, ValueError, EOFError, TypeError):
             pass
+
+    class Codes(dict):
+        """Compiled as they are needed: a run without stored state needs half of them."""
+
+        def __missing__(self, name):
+            self[name] = compile(sources[name], os.path.join(home, name + ".py"), "exec")
+            return self[name]
+
     if codes is None:
-        codes = {n: compile(t, os.path.join(home, n + ".py"), "exec") for n, t in sources.items()}
+        codes = Codes()
         if cache:
+            codes = {name: codes[name] for name in sources}
             try:
                 os.makedirs(os.path.dirname(cache), 0o700, exist_ok=True)
                 with open("%s.%d" % (cache, os.getpid()), "wb") as f:

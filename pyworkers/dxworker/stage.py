@@ -5,6 +5,7 @@ B1 has loaded the conftests and started the session. L1 has collected. A child o
 import array
 import fcntl
 import gc
+import importlib
 import json
 import os
 import select
@@ -13,7 +14,7 @@ import socket
 import struct
 import sys
 
-from . import bytecode, coverage, debugger, nodes, where
+from . import bytecode, coverage, debugger, nodes
 from .recorder import CONFIGURATION, STDLIB, Recorder, threads
 from .ring import high
 
@@ -173,7 +174,7 @@ class Plugin:
 
     def shelve(self, message, config):
         """Records what this session imports, or has it at hand for forks."""
-        from . import shelf  # not at the top: for pytest only
+        shelf = later("shelf")
         told = message["shelf"]
         if not told:
             self.shelf = shelf.Recording(config, self.recorder)
@@ -293,7 +294,16 @@ class Plugin:
             self.reporter.warning(warning_message, when, nodeid)
 
 
-finder = None  # of these modules; out of the way once all are there
+finder = None  # of these modules; out of the way once what most runs need is there
+
+
+def later(name):
+    """A module of ours that not every run needs."""
+    sys.meta_path.insert(0, finder)
+    try:
+        return importlib.import_module("_dxworker." + name)
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def touch_pages(sock):
@@ -366,7 +376,7 @@ def main(control, alive, runs):
     except ImportError as e:
         stage.control.send(failed="import", message=str(e))
         os._exit(1)
-    from . import roles, shelf
+    from . import roles
     if functions is not None:
         from . import alone
     sys.meta_path.remove(finder)
@@ -386,7 +396,7 @@ def main(control, alive, runs):
     plugin = Plugin(stage, recorder, message.get("keep", False))
     plugin.functions = functions
     if message.get("keep"):
-        plugin.asked = where.Watch()
+        plugin.asked = later("where").Watch()
     plugin.install()
     try:
         status = int(pytest.main(message["args"], plugins=[plugin, plugin.Last(plugin)] + debugger.plugins()))
