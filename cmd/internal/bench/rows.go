@@ -47,7 +47,7 @@ func (b *bench) ids(g *group, dir string, want int, pytest, unstored bool) error
 	var s several
 	s.add(b.ours("dx-py, warm", dir, p.venv, "discover", "--count"), nil)
 	if unstored { // in a folder of its own, that is removed before each
-		state := filepath.Join(b.dir, "state-cold")
+		state := filepath.Join(b.dir, "unstored", "state") // not beside the project: its parent is looked at for a configuration
 		c := b.ours(cold, dir, p.venv, "discover", "--count", "--state-dir", state)
 		c.before = func() { os.RemoveAll(state) }
 		s.add(c, nil)
