@@ -73,14 +73,19 @@ func (p *Pool) grow(ctx context.Context, s Settings, interpreter, key string) (*
 	return nil, err
 }
 
+// asStem is the process of a session, at the stage where it waits.
+func (s *Session) asStem() *stem {
+	return &stem{
+		stage: s.info.Stage, key: s.key, vars: s.settings.Env, started: s.made, from: s.stem, process: s.process, head: s.head, seen: s.seen,
+		args: s.settings.Args, places: s.settings.asks(),
+	}
+}
+
 // plant makes the process of a session a stem, of this session only where it is
 // not to be kept, and has the session go on in a fork.
 func (p *Pool) plant(s *Session, keep bool) (err error) {
 	s.head.finish()
-	st := &stem{
-		stage: s.info.Stage, key: s.key, vars: s.settings.Env, started: s.made, from: s.stem, process: s.process, head: s.head, seen: s.seen,
-		args: s.settings.Args, places: s.settings.asks(),
-	}
+	st := s.asStem()
 	if s.info.Own == "" && s.stem.up(hoistedStage) == nil { // what is loaded ahead is what these places import
 		st.wide = s.settings.widely(s.key)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"time"
 )
@@ -27,14 +26,6 @@ const (
 // to load (pyworkers/dxworker/shelf.py). A session like it is made to record
 // them, so nothing here is for anybody who waits.
 func (p *Pool) hoist(ctx context.Context, r recipe) {
-	why := p.tryHoist(ctx, r)
-	p.mu.Lock()
-	p.unhoisted = why
-	p.mu.Unlock()
-}
-
-// tryHoist returns why there is no such stem, "" when there is.
-func (p *Pool) tryHoist(ctx context.Context, r recipe) string {
 	p.mu.Lock()
 	there := p.find(hoistedStage, r.key, r.settings)
 	hopeless := len(p.doubts[r.key]) >= maxDoubts
@@ -43,51 +34,46 @@ func (p *Pool) tryHoist(ctx context.Context, r recipe) string {
 		_, changed := there.seen.changed()
 		if !changed && there.process.alive() {
 			p.leave(there)
-			return ""
+			return
 		}
 		p.lose(there)
 	}
 	if hopeless {
-		return "it was of no use so often"
+		return
 	}
 	st := p.stemFor(pluginsStage, r.key, r.settings)
 	if st == nil {
-		return "no stage with the plugins is kept"
+		return
 	}
 	defer p.leave(st)
 	record, err := p.fromPlugins(ctx, st, r, map[string]any{"shelf": map[string]any{}, "stops": []string{collectedStage}})
 	if err != nil {
-		return err.Error()
+		return
 	}
 	imports := record.info.Imports
 	record.Close()
 	if record.info.Ended != nil || len(imports) == 0 {
-		return "nothing is collected"
+		return
 	}
 	unsafe := map[string]string{}
 	for range maxTries {
 		told := map[string]any{"record": json.RawMessage(imports), "without": unsafe}
 		s, err := p.fromPlugins(ctx, st, r, map[string]any{"shelf": told, "stops": []string{hoistedStage}})
 		if err != nil {
-			return err.Error()
+			return
 		}
 		if len(s.info.Unsafe) > 0 {
 			maps.Copy(unsafe, s.info.Unsafe)
 			s.Close()
 			continue
 		}
-		switch {
-		case s.info.Shared != "" || s.info.Threads != "":
+		if s.info.Shared == "" && s.info.Threads == "" && s.seen.racy == "" {
+			p.plantHoisted(s)
+		} else {
 			s.Close()
-			return s.info.Shared + s.info.Threads
-		case s.seen.racy != "":
-			s.Close()
-			return s.seen.racy + " has just changed"
 		}
-		p.plantHoisted(s)
-		return ""
+		return
 	}
-	return fmt.Sprintf("what cannot be loaded ahead takes others along: %v", unsafe)
 }
 
 // fromPlugins has a fork of a stem with a project's plugins go on as it is told
@@ -116,10 +102,7 @@ func (p *Pool) fromPlugins(ctx context.Context, st *stem, r recipe, to map[strin
 func (p *Pool) plantHoisted(s *Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	st := &stem{
-		stage: hoistedStage, key: s.key, vars: s.settings.Env, started: s.made, from: s.stem, process: s.process, head: s.head, seen: s.seen,
-		args: s.settings.Args, places: s.settings.asks(),
-	}
+	st := s.asStem()
 	st.from.users++
 	if st.dropped = st.from.dropped; st.dropped {
 		p.end(st)

@@ -69,7 +69,6 @@ func hoists(t *testing.T, version string, files map[string]string) *project {
 	p.write("conftest.py", plainConftest)
 	p.write("app.py", plainApp)
 	p.write("test_a.py", plainTest)
-	p.write("data.txt", "")
 	for name, text := range files {
 		p.write(name, text)
 	}
@@ -84,14 +83,8 @@ func hoists(t *testing.T, version string, files map[string]string) *project {
 // through the stage H.
 func (p *project) ids() (ids []string, hoisted bool) {
 	p.Helper()
-	s, err := p.pool.Session(p.Context(), p.settings)
-	if err != nil {
-		p.Fatal(err)
-	}
+	s, ids := p.take()
 	defer p.pool.Release(s)
-	for _, it := range s.Items() {
-		ids = append(ids, it.ID)
-	}
 	said, _, _ := strings.Cut(s.Printed(), " error in ")
 	return append(ids, said), s.stem.up(hoistedStage) != nil
 }
@@ -153,13 +146,12 @@ func TestHoist(t *testing.T) {
 				for name, text := range c.edit {
 					p.save(name, text)
 				}
-				time.Sleep(file.RacyWindowNs)
 				got, hoisted := p.ids()
 				if want := p.fresh(); !slices.Equal(got, want) {
 					t.Errorf("%s: got %q\nwant %q", version, got, want)
 				}
 				if hoisted != c.hoisted {
-					t.Errorf("%s: what is loaded ahead is used: %v; %s, doubts %q", version, hoisted, p.pool.unhoisted, slices.Collect(maps.Values(p.pool.doubts)))
+					t.Errorf("%s: what is loaded ahead is used: %v; doubts %q", version, hoisted, slices.Collect(maps.Values(p.pool.doubts)))
 				}
 			}
 		})

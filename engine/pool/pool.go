@@ -144,18 +144,17 @@ const (
 // one run's at a time, and a second run makes another. The zero Pool is ready;
 // close it when done.
 type Pool struct {
-	mu        sync.Mutex
-	stems     []*stem             // the last used is the last
-	kept      []*Session          // that no run has; the last used is the last
-	running   int                 // runs that have a session, or will
-	last      *recipe             // of the last run's session; nil for none
-	making    *refresh            // nil for none
-	hoists    *refresh            // what is loaded ahead for it; nil for none
-	doubts    map[string][]string // by session: why what was loaded ahead was of no use
-	missed    bool                // a Refresh came during a run
-	unhoisted string              // why the last attempt to load ahead came to nothing
-	idle      *time.Timer
-	beside    errands // what ends or settles while nobody waits
+	mu      sync.Mutex
+	stems   []*stem             // the last used is the last
+	kept    []*Session          // that no run has; the last used is the last
+	running int                 // runs that have a session, or will
+	last    *recipe             // of the last run's session; nil for none
+	making  *refresh            // nil for none
+	hoists  *refresh            // what is loaded ahead for it; nil for none
+	doubts  map[string][]string // by session: why what was loaded ahead was of no use
+	missed  bool                // a Refresh came during a run
+	idle    *time.Timer
+	beside  errands // what ends or settles while nobody waits
 }
 
 // Session returns a collected session for the settings: a kept one where it

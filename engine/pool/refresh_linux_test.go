@@ -49,18 +49,25 @@ func (p *project) save(name, text string) {
 	}
 }
 
-// session makes a run's, without a run, and returns its tests, its process and
-// the conftest that was loaded.
-func (p *project) session() (tests []string, pid int, conftest string) {
+// take returns the session that a run gets, and its tests.
+func (p *project) take() (s *Session, tests []string) {
 	p.Helper()
 	s, err := p.pool.Session(p.Context(), p.settings)
 	if err != nil {
 		p.Fatal(err)
 	}
-	defer p.pool.Release(s)
 	for _, it := range s.Items() {
 		tests = append(tests, it.ID)
 	}
+	return s, tests
+}
+
+// session makes a run's, without a run, and returns its tests, its process and
+// the conftest that was loaded.
+func (p *project) session() (tests []string, pid int, conftest string) {
+	p.Helper()
+	s, tests := p.take()
+	defer p.pool.Release(s)
 	_, rest, _ := strings.Cut(s.Printed(), "conftest ")
 	conftest, _, _ = strings.Cut(rest, "\n")
 	return tests, s.process.stage.pid, conftest

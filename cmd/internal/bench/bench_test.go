@@ -170,7 +170,7 @@ func TestEdit(t *testing.T) {
 }
 
 func TestPlainText(t *testing.T) {
-	got := plainText("Could not find a version of x from https://host/simple/ in /root/a:\n none")
+	got := plainText("Could not find a version of x from https://host/simple/ in /home/a:\n none")
 	if want := "Could not find a version of x from … in … none"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
