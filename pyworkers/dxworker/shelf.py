@@ -5,8 +5,6 @@ in turn. One process records the groups of a session as the project imports them
 of sys.modules again. In its forks an import finds a group on the shelf, where it would load the same: where all that loading
 can depend on is as it was recorded, and the groups before it were asked for. At the first difference, and when a group was not
 asked for in the end, the fork gives up: the engine makes the session without a shelf."""
-import builtins
-import importlib
 import os
 import signal
 import sys
