@@ -18,6 +18,7 @@ trap 'tmux -S "$socket" kill-server 2>/dev/null || true; "$DX_BINARY" --cli daem
 export HOME=$work/home XDG_STATE_HOME=$work/home XDG_CACHE_HOME=$work/home DX_PY_STATE_DIR=$work/home/state TERM=xterm-256color LC_ALL=C.UTF-8
 
 fresh() {
+  "$DX_BINARY" --cli daemon stop >/dev/null # it writes there
   rm -rf "$work/project" "$work/home"
   mkdir -p "$work/project" "$work/home"
   printf '[pytest]\n' >"$work/project/pytest.ini"
