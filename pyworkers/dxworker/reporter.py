@@ -199,16 +199,15 @@ class Terminal:
         self.reporter = tr = pm.get_plugin("terminalreporter")
         self.failures = pm.get_plugin("lfplugin")
         self.file, self.flushed, self.out = None, 0.0, None
-        self.patience = PATIENCE if getattr(config.option, "capture", "no") == "fd" else 0  # else tests may write in between
+        self.apart = getattr(config.option, "capture", "no") == "fd"  # what tests write goes elsewhere, not in between
         if out is None:
             self.reporter = tr = None
         if tr is None:
             return
         from _pytest.terminal import TerminalReporter
         theirs = tr._tw._file
-        if getattr(config.option, "capture", "no") == "no":
-            self.out = theirs
-        else:
+        self.out = theirs
+        if self.apart:
             theirs.flush()
             self.out = Out(out, theirs)
             self.before_disabled(pm.get_plugin("capturemanager"))
@@ -269,6 +268,8 @@ class Terminal:
             self.direct(tr.pytest_runtest_logreport, report=make_report(item, k, start, took))
         elif k == 1:
             self.direct(self.dot, report=make_report(item, k, start, took))
+            if not self.apart:
+                self.flush()
         elif k == 2 and item._report_sections:
             tr._add_stats("", [make_report(item, k, start, took)])  # a failure's text ends with what its teardown wrote
 
@@ -292,7 +293,7 @@ class Terminal:
 
     def flush_now_and_then(self):
         now = time.monotonic()
-        if now - self.flushed >= self.patience:
+        if now - self.flushed >= PATIENCE:
             self.flushed = now
             self.flush()
 

@@ -444,7 +444,7 @@ def finish():
     import threading
     threading._shutdown()
     atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # a test may have replaced them
         try:
             stream.flush()
         except Exception:
