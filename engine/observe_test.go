@@ -112,6 +112,15 @@ def test_second(): assert done
 def test_starts():
     import subprocess, sys
     subprocess.run([sys.executable, "-c", ""], check=True)
+def test_traceback():
+    import traceback
+    try: tools.never(1)
+    except TypeError: traceback.format_exc()
+def test_source():
+    import inspect, traceback
+    try: tools.never(1)
+    except TypeError: traceback.format_exc() # the text is known from then on
+    inspect.getsource(tools.first)
 def test_ends():
     import os
     os._exit(3)
@@ -129,7 +138,7 @@ func TestObserve(t *testing.T) {
 		"test_class": "lib/tools.py:Thing.__eq__ lib/tools.py:Thing.__init__ lib/tools.py:Thing.value", "test_thread": "lib/tools.py:leaf lib/tools.py:threaded",
 		"test_async": "lib/tools.py:waits", "test_late": "lib/late.py:late lib/tools.py:first", "test_skipped": "-", "test_xfailed": "lib/tools.py:leaf",
 		"test_failed": "lib/tools.py:leaf", "test_data": "", "test_case[leaf]": "lib/tools.py:leaf", "test_case[first]": "lib/tools.py:first",
-		"test_first": "", "test_second": "", "test_starts": "", "test_ends": "none",
+		"test_first": "", "test_second": "", "test_starts": "", "test_traceback": "", "test_source": "", "test_ends": "none",
 	}
 	outcomes := map[string]string{"test_skipped": "skipped", "test_xfailed": "xfailed", "test_failed": "failed", "test_second": "failed"}
 	for _, python := range []string{"3.12", "3.13", "3.14"} {
@@ -193,6 +202,9 @@ func TestObserve(t *testing.T) {
 			}
 			if len(o.Early) > 0 || len(o.Opaque) > 0 {
 				t.Errorf("loaded before: %v, started processes for the session: %v", o.Early, o.Opaque)
+			}
+			if sees, shows := o.Tests["test_a.py::test_source"].Not, o.Tests["test_a.py::test_traceback"].Not; sees != "it looks at sources" || shows != "" {
+				t.Errorf("a test that looks at a source: %q, one that prints a traceback: %q", sees, shows)
 			}
 			if starts, beside := o.Tests["test_a.py::test_starts"].Not, o.Tests["test_a.py::test_data"].Not; starts != "it starts processes" || beside != "" {
 				t.Errorf("a test that starts a process: %q, one beside it: %q", starts, beside)
