@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -250,6 +252,24 @@ func TestObserveKeeps(t *testing.T) {
 	known, err := o.Keep(&r, map[string]pytest.Outcome{"test_a.py::test_first": pytest.Passed, "test_a.py::test_second": pytest.Passed, "test_b.py::test_f": pytest.Passed})
 	if err != nil || known != 1 || o.Tests["test_a.py::test_second"].Not != "alone it ended otherwise: failed, not passed" {
 		t.Errorf("%d known, %v, %v", known, err, o.Tests)
+	}
+	// An edit between the look and the note: of that file nothing is known.
+	if err := os.WriteFile(filepath.Join(dir, "lib.py"), []byte("def f():\n    if 1:\n        pass\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if o, err = engine.Observe(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "lib.py"), []byte("def f(): pass\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if known, err := o.Keep(&r, map[string]pytest.Outcome{"test_b.py::test_f": pytest.Passed}); err != nil || known != 1 {
+		t.Errorf("%d known, %v", known, err)
+	}
+	x := history.OpenExecuted(workspace.StateFolder(r.State, dir))
+	defer x.Close()
+	if seen := x.Of("test_b.py::test_f"); len(seen) != 2 || seen[0].State["lib.py"] != "" || seen[1].State["lib.py"] == "" {
+		t.Errorf("lib.py was edited while the tests were observed: %d times %q", len(seen), seen[0].State["lib.py"])
 	}
 	// The source was read when the doctests were collected, by pytest.
 	if read := history.LoadOpened(workspace.StateFolder(r.State, dir)).Edges["test_b.py"]; !slices.Contains(read, "shown.py") {

@@ -73,6 +73,7 @@ type part struct {
 	kind   string      // "", or what needs a process of its own: debugKind, coverageKind
 	due    *engine.Due // nil: all runs
 	only   []key       // what is due of it
+	seen   bool        // its tests go by functions: those that run are observed anew
 }
 
 // open registers a run; its id must be unused. "" takes a new one.
@@ -296,7 +297,7 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 	} else {
 		ran := engine.Outcomes{}
 		status, err = p.folder.engine.Run(ctx, q, sink, ran)
-		if p.due != nil && p.due.ByFunctions && err == nil && ctx.Err() == nil {
+		if (p.seen || p.due != nil && p.due.ByFunctions) && err == nil && ctx.Err() == nil {
 			p.folder.engine.ObserveAgain(ctx, q, ran)
 		}
 		p.folder.ran.Store(true)
