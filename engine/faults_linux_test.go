@@ -49,7 +49,7 @@ type fault struct {
 	want   string // outcomes by name; one in [a|b] may be either
 	says   string // in what is printed
 	limit  time.Duration
-	ends bool // pytest itself ends with an exception behind the tests
+	ends   bool // pytest itself ends with an exception behind the tests
 }
 
 // faults are in files of their own; each has a test behind, that must run.

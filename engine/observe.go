@@ -299,7 +299,7 @@ func (o *Observation) Keep(r *Request, ran map[string]pytest.Outcome) (known int
 	after := workspace.StateOf(r.State, r.Config)
 	aside(o.State, after, r.Root, o.When)
 	o.State = o.State.Settled(after, written)
-	shapes := history.OpenShapes(dir)
+	shapes := openShapes(r)
 	defer shapes.Close()
 	if err := shapes.Learn(r.Root, o.State); err != nil {
 		return 0, err

@@ -113,6 +113,7 @@ func TestShapes(t *testing.T) {
 		{`def last`, `def end`, other},
 		{"def last():\n    return \"\"\"\n    x\n\"\"\"\n", "def last():\n    x = 1\ndef more(): pass\n", other},
 		{`            pass`, `            (`, other},
+		{`        return 1`, `        return = 1`, other},
 		{`    def value(self): return self.n  # short`, "    def value(self):\n        ( # so\n          (\"doc\"))", other},
 		{`    size = 1`, "    size = 1\n    global g", other},
 		{`    size = 1`, "    size = 1\n    # of what follows", other},
@@ -169,14 +170,14 @@ func TestShapesAreKept(t *testing.T) {
 	}
 	var states []history.State
 	for _, text := range []string{"def f(): return 1\n", "def f(): return 2\n"} {
-		s := history.OpenShapes(dir)
+		s := history.OpenShapes(dir, "", nil)
 		states = append(states, write(text))
 		if err := s.Learn(root, states[len(states)-1]); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
 	}
-	s := history.OpenShapes(dir)
+	s := history.OpenShapes(dir, "", nil)
 	defer s.Close()
 	if names, ok := s.Of(states[0]["a.py"]).Changed(s.Of(states[1]["a.py"])); !ok || !slices.Equal(names, []string{"f"}) {
 		t.Errorf("got %q, %v", names, ok)

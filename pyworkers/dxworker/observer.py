@@ -7,6 +7,9 @@ STDLIB = (os.path.join(os.path.dirname(os.__file__), ""), "<frozen")
 
 # Events by which a process reads files that are told to nobody here: what starts one may depend on every file.
 STARTS = frozenset(("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.fork", "os.forkpty", "os.spawn"))
+# Modules of multiprocessing, and of libraries that copied it, that start a process without an event; they open the pipe by which
+# it is told what to do.
+SPAWNS = ("popen_spawn", "popen_forkserver", "popen_loky")
 LISTS = frozenset(("os.listdir", "os.scandir"))
 OPENS = frozenset(("sqlite3.connect", "ctypes.dlopen"))
 # Folders of pytest's own code, and of the library that it lists folders with before 7: what it reads for itself is known without looking.
@@ -27,7 +30,11 @@ class Observer:
         """Called by the audit hook, for events in project code and in all else."""
         if event == "open":
             path, _, flags = args
-            if isinstance(path, int) or not path:
+            if isinstance(path, int):
+                if os.path.basename(sys._getframe(2).f_code.co_filename).startswith(SPAWNS):
+                    self._starts()
+                return
+            if not path:
                 return
             path = os.path.abspath(os.fsdecode(path))
             if not path.startswith(self.root):
@@ -48,9 +55,12 @@ class Observer:
             if path.startswith(self.root):
                 self._edge(path, sys._getframe(2))
         elif event in STARTS:
-            opener = self._opener(sys._getframe(2))
-            if opener is not None:
-                self.opaque.add(opener)
+            self._starts()
+
+    def _starts(self):
+        opener = self._opener(sys._getframe(3))
+        if opener is not None:
+            self.opaque.add(opener)
 
     def _edge(self, path, frame):
         opener = self._opener(frame)

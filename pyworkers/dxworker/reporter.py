@@ -244,7 +244,7 @@ class Terminal:
         self.reporter = tr = pm.get_plugin("terminalreporter")
         self.failures = pm.get_plugin("lfplugin")
         self.file, self.flushed, self.out = None, 0.0, None
-        self.patience = PATIENCE if getattr(config.option, "capture", "no") == "fd" else 0  # else tests may write in between
+        self.apart = getattr(config.option, "capture", "no") == "fd"  # what tests write goes elsewhere, not in between
         self.whole = False
         if out is None:
             self.reporter = tr = None
@@ -252,9 +252,8 @@ class Terminal:
             return
         from _pytest.terminal import TerminalReporter
         theirs = tr._tw._file
-        if getattr(config.option, "capture", "no") == "no":
-            self.out = theirs
-        else:
+        self.out = theirs
+        if self.apart:
             theirs.flush()
             self.out = Out(out, theirs)
             self.before_disabled(pm.get_plugin("capturemanager"))
@@ -336,6 +335,8 @@ class Terminal:
         tr._tw.write(".", green=True)
         if self.early and tr._show_progress_info and not tr._is_last_item:
             tr._write_progress_information_if_past_edge()
+        if not self.apart:
+            self.flush()
 
     def finished(self, item):
         if self.reporter is not None and self.has_finish:
@@ -347,7 +348,7 @@ class Terminal:
 
     def flush_now_and_then(self):
         now = time.monotonic()
-        if now - self.flushed >= self.patience:
+        if now - self.flushed >= PATIENCE:
             self.flushed = now
             self.flush()
 

@@ -231,7 +231,7 @@ class Plugin:
         begun now."""
         if name not in self.stage.stops:
             return {}
-        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # a test may have replaced them
             if stream is not None:
                 stream.flush()
         seen = {}
@@ -447,7 +447,7 @@ def finish():
     import threading
     threading._shutdown()
     atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # a test may have replaced them
         flush(stream)
     for file in open_files() + [ref() for ref in frozen_files]:
         flush(file)
