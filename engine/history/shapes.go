@@ -14,7 +14,7 @@ import (
 )
 
 // shapesVersion changes with what a Shape is made of.
-const shapesVersion = 2
+const shapesVersion = 3
 
 // maxShapes bounds the shapes that are kept; beyond it those of the project's
 // present files stay. One takes about a kilobyte, and a second record for what
@@ -24,8 +24,10 @@ const maxShapes = 100_000
 // Shape is a Python file without the bodies of its functions, and these. Two
 // shapes say whether one text came from the other by edits of bodies alone.
 type Shape struct {
-	Rest   string            `json:"r"` // digest of all that stands in no body; "" for a file that cannot be parted
-	Bodies map[string]string `json:"b"` // digests, by the outermost function's qualified name
+	Rest string `json:"r"` // digest of all that stands in no body; "" for a file that cannot be parted
+	// Bodies are digests by the outermost function's qualified name, and by the
+	// names of its arms.
+	Bodies map[string]string `json:"b"`
 }
 
 // ShapeOf is the shape of a file.
@@ -37,7 +39,10 @@ func ShapeOf(content []byte) Shape {
 	s := Shape{Bodies: map[string]string{}}
 	for _, f := range all {
 		rest = append(append(rest, f.Name+"\x00"+f.Outline...), 0)
-		s.Bodies[f.Name] += Digest(f.Body) // of one name there may be several
+		s.Bodies[f.Name] += Digest(f.Own) // of one name there may be several
+		for _, a := range f.Arms {
+			s.Bodies[a.Name] += Digest(a.Own)
+		}
 	}
 	for name, digests := range s.Bodies {
 		if len(digests) > digestSize {
@@ -51,23 +56,39 @@ func ShapeOf(content []byte) Shape {
 // digestSize is the length of a Digest.
 const digestSize = 32
 
-// Changed names the functions, sorted, whose bodies make the difference of two
-// shapes; ok is false when there may be another one.
+// Changed names the functions and arms, sorted, whose bodies make the difference
+// of two shapes, and none that stands in another one of these; ok is false when
+// there may be another difference.
 func (s Shape) Changed(to Shape) (names []string, ok bool) {
-	if s.Rest == "" || s.Rest != to.Rest || len(s.Bodies) != len(to.Bodies) {
+	if s.Rest == "" || s.Rest != to.Rest {
 		return nil, false
 	}
-	for name, digest := range s.Bodies {
-		other, there := to.Bodies[name]
-		if !there {
+	all := slices.AppendSeq(slices.Collect(maps.Keys(s.Bodies)), maps.Keys(to.Bodies))
+	slices.Sort(all)
+	for _, name := range slices.Compact(all) {
+		digest, was := s.Bodies[name]
+		other, is := to.Bodies[name]
+		if was && is && digest == other || slices.ContainsFunc(names, func(n string) bool { return stands(name, n) }) {
+			continue
+		}
+		if !was || !is {
 			return nil, false
 		}
-		if digest != other {
-			names = append(names, name)
-		}
+		names = append(names, name)
 	}
-	slices.Sort(names)
 	return names, true
+}
+
+// stands reports whether an arm stands in a function, or in another arm of it.
+func stands(arm, in string) bool {
+	rest, ok := strings.CutPrefix(arm, in)
+	return ok && rest != "" && (rest[0] == ':' || rest[0] == '.' && strings.Contains(in, ":"))
+}
+
+// Function is the function of what Changed names.
+func Function(name string) string {
+	name, _, _ = strings.Cut(name, ":")
+	return name
 }
 
 // Shapes are the shapes of files by the digests of their contents, of all

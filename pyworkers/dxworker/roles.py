@@ -207,7 +207,8 @@ class Run:
             coverage.active.finish(self.ring)
         functions = self.plugin.functions
         if functions is not None:
-            said["session"], said["early"] = functions.take(self.session.config), functions.early(self.session.config)
+            said["session"], said["rows"] = functions.take(self.session.config)
+            said["early"] = functions.early(self.session.config)
         self.ring.send(wire.DONE, 0, dump(said))
 
 
