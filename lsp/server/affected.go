@@ -160,6 +160,7 @@ func (s *server) dueReasons(f *folder, k key) (out []testproto.Reason) {
 	}
 	p := part{folder: f}
 	r := p.request(s, cfg, env)
+	r.Static = true
 	reasons, known, err := engine.DueReasons(snap, &r, items)
 	if err != nil || !known {
 		return nil

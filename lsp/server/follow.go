@@ -68,6 +68,7 @@ func (s *server) followFolder(f *folder, w *followed) {
 	}
 	whole := part{folder: f, whole: true}
 	r := whole.request(s, cfg, env)
+	r.Static = true
 	if f.moved.Swap(false) || w.disk == nil {
 		w.disk = workspace.StateOf(r.State, cfg)
 		w.looks++

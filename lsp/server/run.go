@@ -79,6 +79,7 @@ type part struct {
 	kind   string      // "", or what needs a process of its own: debugKind, coverageKind
 	due    *engine.Due // nil: all runs
 	only   []key       // what is due of it
+	seen   bool        // its tests go by functions: those that run are observed anew
 }
 
 // open registers a run; its id must be unused. "" takes a new one.
@@ -301,9 +302,10 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 		status, err = s.alone(ctx, r, p, q, sink)
 	} else {
 		ran := engine.Outcomes{}
-		status, err = p.folder.engineOf(own.Root).Run(ctx, q, sink, ran)
-		if p.due != nil && p.due.ByFunctions && err == nil && ctx.Err() == nil {
-			p.folder.engineOf(own.Root).ObserveAgain(ctx, q, ran)
+		e := p.folder.engineOf(own.Root)
+		status, err = e.Run(ctx, q, sink, ran)
+		if (p.seen || p.due != nil && p.due.ByFunctions) && err == nil && ctx.Err() == nil {
+			e.ObserveAgain(ctx, q, ran)
 		}
 		p.folder.ran.Store(true)
 	}
