@@ -150,5 +150,5 @@ func Narrowing(r *Request) *plan.Narrow {
 
 func openNarrow(r *Request) *plan.Narrow {
 	dir := workspace.StateFolder(r.State, r.Root)
-	return &plan.Narrow{Env: r.DueEnv(), Executed: history.OpenExecuted(dir), Shapes: history.OpenShapes(dir)}
+	return &plan.Narrow{Env: r.DueEnv(), Executed: history.OpenExecuted(dir), Shapes: openShapes(r)}
 }

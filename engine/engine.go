@@ -28,6 +28,7 @@ type Request struct {
 	Vars   []string       // environment, KEY=VALUE
 	Args   []string       // pytest's arguments, or unittest's where there is no pytest
 	State  string         // folder for state, "" for none
+	Static bool           // no Python may be started, not even to compile
 	Config *config.Config // of the arguments; nil when it is not known: nothing is remembered then
 	Root   string         // pytest's rootdir; "" when it is not known: nothing is remembered then, and ids are of Dir where there is no pytest
 
@@ -114,7 +115,8 @@ type Engine struct {
 	learns  sync.Mutex     // held while cases are
 
 	observing sync.Mutex
-	unobserve func() // ends what ObserveAgain does; nil when there is nothing
+	unobserve func()        // ends what ObserveAgain does; nil when there is nothing
+	observed  chan struct{} // closed behind it
 }
 
 // Close ends all processes. No run may be under way.

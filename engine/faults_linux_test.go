@@ -49,6 +49,7 @@ type fault struct {
 	want   string // outcomes by name; one in [a|b] may be either
 	says   string // in what is printed
 	limit  time.Duration
+	ends   bool // pytest itself ends with an exception behind the tests
 }
 
 // faults are in files of their own; each has a test behind, that must run.
@@ -150,7 +151,7 @@ def test_c(): collections.deque(itertools.repeat(None), maxlen=0)
 import sys
 def test_modules():
     sys.modules.clear()
-`, want: "modules [passed|failed|error], after passed"},
+`, want: "modules [passed|failed|error], after passed", ends: true},
 }
 
 func matches(want, got string) bool {
@@ -199,7 +200,7 @@ func (f fault) check(t *testing.T, e *engine.Engine, dir, version string, worker
 	if !strings.Contains(text, f.says) {
 		t.Errorf("%q is not said", f.says)
 	}
-	if (status != 0) != (bad > 0) {
+	if (status != 0) != (bad > 0) && !(f.ends && status == 1) {
 		t.Errorf("exit status %d with %d failures", status, bad)
 	}
 	if t.Failed() {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/pool"
+	"github.com/dx-py/dx-py-ls/engine/pysrc"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/run"
 	"github.com/dx-py/dx-py-ls/engine/wire"
@@ -28,13 +28,16 @@ type Observation struct {
 	Tests    map[string]Entered // by id
 	Outcomes map[string]string  // as pytest.Outcome says it, of those that came to their end
 
-	opened run.Observed // by the tests, as in a run
+	opened run.Observed     // by the tests, as in a run
+	rows   map[string][]int // as Entered's, of what ran for the session
 }
 
-// Entered is which functions of the project a test entered, by file. Not says
-// why the test has to go by files all the same.
+// Entered is which functions of the project a test entered, by file, and which
+// rows of the file ran then: of one without rows nobody knows. Not says why the
+// test has to go by files all the same.
 type Entered struct {
 	Functions map[string][]string
+	Rows      map[string][]int
 	Not       string
 }
 
@@ -133,8 +136,10 @@ func (o *Observation) open(seen *run.Observed) {
 // come to its end.
 type alone struct {
 	Functions map[string][]string `json:"functions"`
+	Rows      map[string][]int    `json:"rows"`
 	Outcome   string              `json:"outcome"`
-	Random    bool                `json:"random"` // its inputs are others each time
+	Random    bool                `json:"random"`  // its inputs are others each time
+	Sources   bool                `json:"sources"` // it looks at the text of the project's code
 	Observed  *run.Observed       `json:"observed"`
 }
 
@@ -172,6 +177,7 @@ func (o *Observation) run(ctx context.Context, session *pool.Session, r Request,
 	next() // it waits for no item then
 	var done struct {
 		Session map[string][]string `json:"session"`
+		Rows    map[string][]int    `json:"rows"`
 		Early   []string            `json:"early"`
 	}
 	ended := false
@@ -199,7 +205,7 @@ func (o *Observation) run(ctx context.Context, session *pool.Session, r Request,
 			if !ended {
 				return errors.New("the process in which each test runs alone has ended before all had run")
 			}
-			o.Session, o.Early = done.Session, done.Early
+			o.Session, o.rows, o.Early = done.Session, done.Rows, done.Early
 			return nil
 		}
 	}
@@ -207,12 +213,14 @@ func (o *Observation) run(ctx context.Context, session *pool.Session, r Request,
 }
 
 func (o *Observation) take(id string, x alone) {
-	e := Entered{Functions: x.Functions}
+	e := Entered{Functions: x.Functions, Rows: x.Rows}
 	switch {
 	case x.Outcome == "":
 		e.Not = "alone it did not come to its end"
 	case x.Observed == nil || len(x.Observed.Opaque) > 0:
 		e.Not = "it starts processes"
+	case x.Sources:
+		e.Not = "it looks at sources"
 	case x.Random:
 		e.Not = "its inputs are others each time"
 	}
@@ -256,11 +264,21 @@ func (e *Engine) ObserveAgain(ctx context.Context, r Request, ran map[string]pyt
 	ctx, cancel := context.WithCancel(context.Background())
 	e.observing.Lock()
 	defer e.observing.Unlock()
-	e.unobserve = cancel
+	done := make(chan struct{})
+	e.unobserve, e.observed = cancel, done
 	e.writing.Go(func() {
+		defer close(done)
 		defer cancel()
 		again(ctx, &e.writes, 0)
 	})
+}
+
+// Observing is closed when ObserveAgain is done with what it does now, or has
+// given it up; nil when there is nothing: what changes till then tests may write.
+func (e *Engine) Observing() <-chan struct{} {
+	e.observing.Lock()
+	defer e.observing.Unlock()
+	return e.observed
 }
 
 // notObserving gives up what ObserveAgain does.
@@ -272,8 +290,20 @@ func (e *Engine) notObserving() {
 	defer e.observing.Unlock()
 	if e.unobserve != nil {
 		e.unobserve()
-		e.unobserve = nil
+		e.unobserve, e.observed = nil, nil
 	}
+}
+
+// Written are the files, absolute, that a request's tests were seen to write.
+func Written(r *Request) map[string]bool {
+	out := map[string]bool{}
+	if r.State == "" {
+		return out
+	}
+	for _, rel := range history.LoadOpened(workspace.StateFolder(r.State, r.Root)).Written {
+		out[filepath.Join(r.Root, filepath.FromSlash(rel))] = true
+	}
+	return out
 }
 
 // Keep writes what the pass saw, of tests in files of which all ended in a run
@@ -299,11 +329,13 @@ func (o *Observation) Keep(r *Request, ran map[string]pytest.Outcome) (known int
 	after := workspace.StateOf(r.State, r.Config)
 	aside(o.State, after, r.Root, o.When)
 	o.State = o.State.Settled(after, written)
-	shapes := history.OpenShapes(dir)
+	shapes := openShapes(r)
 	defer shapes.Close()
 	if err := shapes.Learn(r.Root, o.State); err != nil {
 		return 0, err
 	}
+	arms := armsOf{r: r, state: o.State, files: map[string][]pysrc.Function{}}
+	o.Session = arms.entered(o.Session, o.rows)
 	together := map[string]bool{} // files with tests that need others of the file
 	for id, e := range o.Tests {
 		if _, was := ran[id]; !was {
@@ -323,7 +355,7 @@ func (o *Observation) Keep(r *Request, ran map[string]pytest.Outcome) (known int
 			o.Tests[id] = e
 		}
 		if tests[id] = nil; e.Not == "" {
-			tests[id] = maps.Clone(e.Functions)
+			tests[id] = arms.entered(e.Functions, e.Rows)
 			known++
 		}
 	}

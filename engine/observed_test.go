@@ -35,6 +35,11 @@ func (o *opened) Event(e run.Event) {
 	}
 }
 
+// starting is a file with a test that starts a process by multiprocessing.
+func starting(method string) string {
+	return "import multiprocessing, os\ndef test_process():\n    p = multiprocessing.get_context('" + method + "').Process(target=os.getpid)\n    p.start()\n    p.join()\n    assert p.exitcode == 0\n"
+}
+
 // TestObserved tells who opened which file of the project, while modules were
 // loaded and while tests ran, whatever library did it for them.
 func TestObserved(t *testing.T) {
@@ -48,8 +53,13 @@ func TestObserved(t *testing.T) {
 		"test_a.py": "import os, subprocess, sys\nfrom lib.load import load\n" +
 			"def test_a(text): assert load('a.txt') == text\n" +
 			"def test_list(): assert len(os.listdir('data')) == 2\n" +
-			"def test_write(tmp_path):\n    open('out.txt', 'w').close()\n    (tmp_path / 'x').write_text('')\n",
+			"def test_write(tmp_path):\n    open('out.txt', 'w').close()\n    (tmp_path / 'x').write_text('')\n" +
+			// The sources that a traceback or a warning shows have run; who asks for one sees all of it.
+			"def test_traceback():\n    import traceback, warnings\n    warnings.warn('said')\n    try: load()\n    except TypeError: traceback.format_exc()\n",
+		"test_e.py": "import inspect, lib.shown\ndef test_source(): inspect.getsource(lib.shown)\n", "lib/shown.py": "X = 1\n",
 		"test_b.py": "import subprocess, sys\ndef test_sub(): subprocess.run([sys.executable, '-c', ''], check=True)\n",
+		// No event tells of these two, nor which file.
+		"test_c.py": starting("spawn"), "test_d.py": starting("forkserver"),
 	}
 	for _, v := range enginetest.Versions {
 		for _, workers := range []int{1, 2} {
@@ -65,21 +75,23 @@ func TestObserved(t *testing.T) {
 			for _, k := range slices.Sorted(maps.Keys(o.edges)) {
 				var to []string
 				for _, p := range o.edges[k] {
-					if !strings.HasSuffix(p, ".py") { // sources are read again for what tracebacks show
-						to = append(to, short(p))
-					}
+					to = append(to, short(p))
 				}
 				if len(to) > 0 {
 					slices.Sort(to)
 					got[short(k)] = strings.Join(slices.Compact(to), " ")
 				}
 			}
-			want := map[string]string{"conftest.py": "fixture.txt settings.json", "lib/load.py": "data/a.txt", "test_a.py": "data"}
+			want := map[string]string{"conftest.py": "fixture.txt settings.json", "lib/load.py": "data/a.txt", "test_a.py": "data", "test_e.py": "lib/shown.py"}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s, %d workers: want (-), got (+):\n%s", v, workers, diff)
 			}
-			if len(o.opaque) != 1 || short(o.opaque[0]) != "test_b.py" {
-				t.Errorf("%s: what starts processes: %v", v, o.opaque)
+			starts := map[string]bool{}
+			for _, p := range o.opaque {
+				starts[short(p)] = true
+			}
+			if diff := cmp.Diff(map[string]bool{"test_b.py": true, "test_c.py": true, "test_d.py": true}, starts); diff != "" {
+				t.Errorf("%s, %d workers: what starts processes: want (-), got (+):\n%s", v, workers, diff)
 			}
 			if !slices.ContainsFunc(o.written, func(p string) bool { return short(p) == "out.txt" }) || !o.whole {
 				t.Errorf("%s: written %v, whole %v", v, o.written, o.whole)

@@ -13,7 +13,7 @@ import (
 // Which functions each test enters, as passes saw it that ran each test alone.
 
 // executedVersion changes with the encoding of the records.
-const executedVersion = 2
+const executedVersion = 3
 
 // maxPasses is how many passes are kept: one of all tests, and one of each run
 // behind it. What an older one has seen is forgotten: these tests go by files

@@ -14,29 +14,35 @@ import (
 )
 
 // shapesVersion changes with what a Shape is made of.
-const shapesVersion = 1
+const shapesVersion = 3
 
 // maxShapes bounds the shapes that are kept; beyond it those of the project's
-// present files stay. One takes about a kilobyte.
-const maxShapes = 50_000
+// present files stay. One takes about a kilobyte, and a second record for what
+// the compiler says.
+const maxShapes = 100_000
 
 // Shape is a Python file without the bodies of its functions, and these. Two
 // shapes say whether one text came from the other by edits of bodies alone.
 type Shape struct {
-	Rest   string            `json:"r"` // digest of all that stands in no body; "" for a file that cannot be parted
-	Bodies map[string]string `json:"b"` // digests, by the outermost function's qualified name
+	Rest string `json:"r"` // digest of all that stands in no body; "" for a file that cannot be parted
+	// Bodies are digests by the outermost function's qualified name, and by the
+	// names of its arms.
+	Bodies map[string]string `json:"b"`
 }
 
 // ShapeOf is the shape of a file.
 func ShapeOf(content []byte) Shape {
 	all, rest, ok := pysrc.Functions(content)
-	if !ok {
+	if !ok || !pysrc.Valid(content) { // one error in a body keeps all who import the file from running
 		return Shape{}
 	}
 	s := Shape{Bodies: map[string]string{}}
 	for _, f := range all {
 		rest = append(append(rest, f.Name+"\x00"+f.Outline...), 0)
-		s.Bodies[f.Name] += Digest(f.Body) // of one name there may be several
+		s.Bodies[f.Name] += Digest(f.Own) // of one name there may be several
+		for _, a := range f.Arms {
+			s.Bodies[a.Name] += Digest(a.Own)
+		}
 	}
 	for name, digests := range s.Bodies {
 		if len(digests) > digestSize {
@@ -50,35 +56,60 @@ func ShapeOf(content []byte) Shape {
 // digestSize is the length of a Digest.
 const digestSize = 32
 
-// Changed names the functions, sorted, whose bodies make the difference of two
-// shapes; ok is false when there may be another one.
+// Changed names the functions and arms, sorted, whose bodies make the difference
+// of two shapes, and none that stands in another one of these; ok is false when
+// there may be another difference.
 func (s Shape) Changed(to Shape) (names []string, ok bool) {
-	if s.Rest == "" || s.Rest != to.Rest || len(s.Bodies) != len(to.Bodies) {
+	if s.Rest == "" || s.Rest != to.Rest {
 		return nil, false
 	}
-	for name, digest := range s.Bodies {
-		other, there := to.Bodies[name]
-		if !there {
+	all := slices.AppendSeq(slices.Collect(maps.Keys(s.Bodies)), maps.Keys(to.Bodies))
+	slices.Sort(all)
+	for _, name := range slices.Compact(all) {
+		digest, was := s.Bodies[name]
+		other, is := to.Bodies[name]
+		if was && is && digest == other || slices.ContainsFunc(names, func(n string) bool { return stands(name, n) }) {
+			continue
+		}
+		if !was || !is {
 			return nil, false
 		}
-		if digest != other {
-			names = append(names, name)
-		}
+		names = append(names, name)
 	}
-	slices.Sort(names)
 	return names, true
+}
+
+// stands reports whether an arm stands in a function, or in another arm of it.
+func stands(arm, in string) bool {
+	rest, ok := strings.CutPrefix(arm, in)
+	return ok && rest != "" && (rest[0] == ':' || rest[0] == '.' && strings.Contains(in, ":"))
+}
+
+// Function is the function of what Changed names.
+func Function(name string) string {
+	name, _, _ = strings.Cut(name, ":")
+	return name
 }
 
 // Shapes are the shapes of files by the digests of their contents, of all
 // states that are known. Close them.
 type Shapes struct {
-	store *store.File
-	read  map[string]Shape
+	store   *store.File
+	read    map[string]Shape
+	python  string
+	compile Compile
 }
 
-// OpenShapes opens those of a root's state folder.
-func OpenShapes(dir string) *Shapes {
-	return &Shapes{store.Open(dir, "shapes", shapesVersion), map[string]Shape{}}
+// Compile says of contents what Python's own compiler says of them: "" when it
+// refuses one, else "ok" and its warnings; nil when it could not be asked, and
+// then these cannot be parted.
+type Compile func(contents [][]byte) []string
+
+// OpenShapes opens those of a root's state folder. A content that the named
+// release of Python refuses cannot be parted. What that has not been asked about
+// is asked; with a nil compile the parser's word is enough.
+func OpenShapes(dir, python string, compile Compile) *Shapes {
+	return &Shapes{store.Open(dir, "shapes", shapesVersion), map[string]Shape{}, python, compile}
 }
 
 // Close unmaps what was read.
@@ -92,16 +123,42 @@ func (s *Shapes) Of(digest string) (shape Shape) {
 		if r, ok := s.store.Get(digest); ok && json.Unmarshal(r.Data, &shape) != nil {
 			shape = Shape{}
 		}
+		said, asked := s.store.Get(s.said(digest))
+		shape = shape.compiled(string(said.Data), asked || s.compile != nil)
 		s.read[digest] = shape
 	}
 	return shape
+}
+
+// said is where it lies what the compiler says of a content.
+func (s *Shapes) said(digest string) string { return digest + "\x00" + s.python }
+
+// compiled is the shape of a content of which the compiler says something;
+// without being asked it has nothing against it.
+func (s Shape) compiled(said string, asked bool) Shape {
+	switch {
+	case !asked:
+		said = "ok"
+	case said == "":
+		return Shape{}
+	}
+	if s.Rest != "" {
+		s.Rest += said
+	}
+	return s
 }
 
 // Add has a content's shape, for as long as the Shapes are open.
 func (s *Shapes) Add(content []byte) {
 	digest := Digest(content)
 	if _, known := s.store.Get(digest); !known {
-		s.read[digest] = ShapeOf(content)
+		said := ""
+		if s.compile != nil {
+			if all := s.compile([][]byte{content}); all != nil {
+				said = all[0]
+			}
+		}
+		s.read[digest] = ShapeOf(content).compiled(said, s.compile != nil)
 	}
 }
 
@@ -109,25 +166,45 @@ func (s *Shapes) Add(content []byte) {
 // are on disk as it says.
 func (s *Shapes) Learn(root string, state State) error {
 	var add []store.Record
+	var ask [][]byte
+	var asked []string // digests
+	shapes := map[string]Shape{}
 	for _, p := range slices.Sorted(maps.Keys(state)) {
 		digest := state[p]
 		if !strings.HasSuffix(p, ".py") || len(digest) != digestSize {
 			continue
 		}
-		if _, known := s.store.Get(digest); known {
+		r, known := s.store.Get(digest)
+		_, said := s.store.Get(s.said(digest))
+		if _, again := shapes[digest]; again || known && (said || s.compile == nil) {
 			continue
 		}
 		content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(p)))
 		if err != nil || Short(file.DigestOf(content)) != digest {
 			continue
 		}
-		shape := ShapeOf(content)
-		data, err := json.Marshal(shape)
-		if err != nil {
-			return err
+		shape := Shape{}
+		if !known || json.Unmarshal(r.Data, &shape) != nil {
+			shape = ShapeOf(content)
+			data, err := json.Marshal(shape)
+			if err != nil {
+				return err
+			}
+			add = append(add, store.Record{Key: digest, Data: data})
 		}
-		s.read[digest] = shape
-		add = append(add, store.Record{Key: digest, Data: data})
+		if shapes[digest] = shape; s.compile != nil {
+			ask, asked = append(ask, content), append(asked, digest)
+		}
+	}
+	says := map[string]string{}
+	if len(ask) > 0 {
+		for i, said := range s.compile(ask) {
+			says[asked[i]] = said
+			add = append(add, store.Record{Key: s.said(asked[i]), Data: []byte(said)})
+		}
+	}
+	for digest, shape := range shapes {
+		s.read[digest] = shape.compiled(says[digest], s.compile != nil)
 	}
 	if len(add) == 0 {
 		return nil
@@ -138,7 +215,7 @@ func (s *Shapes) Learn(root string, state State) error {
 		for _, digest := range state {
 			now[digest] = true
 		}
-		keep = func(digest string) bool { return now[digest] }
+		keep = func(key string) bool { return now[key[:min(len(key), digestSize)]] }
 	}
 	return s.store.Save(add, keep)
 }

@@ -67,9 +67,9 @@ func TestShapes(t *testing.T) {
 	const other = "\x00" // an edit of something else
 	for _, x := range []struct{ from, to, want string }{
 		{`return inner() + b`, `return inner() - b`, "plain"},
-		{`        return a`, `        return a, 1`, "plain"},
+		{`        return a`, `        return a, 1`, "plain:0"},
 		{`    def inner():`, `    def inner(q=1):`, "plain"},
-		{`    # a comment`, `    # another`, "plain"},
+		{`    # a comment`, `    # another`, ""},
 		{`    return inner() + b`, "    import json\n    return inner() + b\n\n\n\n# aside", "plain"},
 		{`self.n = n
 
@@ -113,6 +113,7 @@ func TestShapes(t *testing.T) {
 		{`def last`, `def end`, other},
 		{"def last():\n    return \"\"\"\n    x\n\"\"\"\n", "def last():\n    x = 1\ndef more(): pass\n", other},
 		{`            pass`, `            (`, other},
+		{`        return 1`, `        return = 1`, other},
 		{`    def value(self): return self.n  # short`, "    def value(self):\n        ( # so\n          (\"doc\"))", other},
 		{`    size = 1`, "    size = 1\n    global g", other},
 		{`    size = 1`, "    size = 1\n    # of what follows", other},
@@ -138,9 +139,120 @@ func TestShapes(t *testing.T) {
 	}
 }
 
+const armed = `def f(a):
+    """Says."""
+    total = 0
+    for x in a:
+        if x == 1:
+            total += 1
+            print("one")
+        elif x == 2:
+            x.seen = True
+            print("two")
+        else:
+            try:
+                total = risky()
+            except ValueError as e:
+                print(e)
+            finally:
+                print("done")
+    def inner():
+        y = 1
+        if y: print("inner")
+    while total: total -= 1
+    if a:
+        "a string"
+        print("text")
+    elif total:
+        print("total")
+
+        # a comment
+
+    return total
+
+
+class C:
+    @property
+    def v(self):
+        if self: print(1)
+        with self:
+            print("in")
+
+    @v.setter
+    def v(self, x):
+        if x:
+            print("set")
+`
+
+// TestShapesOfArms tells in which arm of a function an edit is.
+func TestShapesOfArms(t *testing.T) {
+	for _, x := range []struct{ from, to, want string }{
+		{`print("one")`, `print("1")`, "f:0.0"},
+		{`print("two")`, `print("2")`, "f:0.1"},
+		{`x.seen = True`, `x.told = 1`, "f:0.1"},
+		{`print(e)`, `raise`, "f:0.2.1"},
+		{`print("done")`, `print("end")`, "f:0.2.2"},
+		{`risky()`, `safe()`, "f:0.2.0"},
+		{`y = 1`, `y = 2`, "f:1"},
+		{`print("inner")`, `print("in")`, "f:1"},
+		{`print("in")`, `print("within")`, "C.v:0"},
+		{`print("set")`, `print("got")`, "C.v:0"},
+		{`print("total")`, "print(\"total\")\n        print(3)", "f:2"},
+		{`        # a comment`, ``, ""},
+		{`# a comment`, `# another`, ""},
+		{"            print(\"one\")", "            if a:\n                print(\"one\")", "f:0.0"},
+		{"            print(\"one\")\n", "", "f:0.0"},
+
+		// what may not be told of when it runs belongs to the function
+		{`print("text")`, `print("texts")`, "f"},
+		{`"a string"`, `"string"`, "f"},
+		{`print(1)`, `print(2)`, "C.v"},
+		// conditions belong to what is around them
+		{`x == 1`, `x == 3`, "f:0"},
+		{`x == 2`, `x == 3`, "f:0"},
+		{`except ValueError as e`, `except KeyError as e`, "f"},
+		{`for x in a`, `for x in a[1:]`, "f"},
+		{`while total: total -= 1`, `while total: total -= 2`, "f"},
+		// a name that is bound in one place is the function's in all
+		{`print("one")`, `risky = 1`, "f"},
+		{`print("one")`, `print(risky := 1)`, "f"},
+		{`print("one")`, `import risky`, "f"},
+		{`print("one")`, `for risky in a: pass`, "f"},
+		{`print("one")`, `with a as risky: pass`, "f"},
+		{`print("one")`, `a.b, risky = 1`, "f"},
+		{`print("one")`, `a[risky := 1] = 1`, "f"},
+		{`print("one")`, `risky: int`, "f"},
+		{`print("one")`, `del risky`, "f"},
+		{`print("one")`, `risky += 1`, "f"},
+		{`print("one")`, `def risky(): pass`, "f"},
+		{`print("one")`, `f"{(risky := 1)}"`, "f"},
+		{`total += 1`, `total -= 1`, "f:0.0"},
+		{`total = risky()`, `print(risky())`, "f:0.2.0"},
+		{`x.seen = True`, `x = True`, "f"},
+		{"            total += 1\n", "", "f:0.0"},
+		{`y = 1`, `z = 1`, "f"},
+		{`    else:
+            try:`, `    else:
+            if 1:
+              print()
+            try:`, "f:0.2"},
+	} {
+		if strings.Count(armed, x.from) != 1 {
+			t.Fatalf("%q stands there %d times", x.from, strings.Count(armed, x.from))
+		}
+		from, to := history.ShapeOf([]byte(armed)), history.ShapeOf([]byte(strings.Replace(armed, x.from, x.to, 1)))
+		names, ok := from.Changed(to)
+		back, _ := to.Changed(from)
+		if got := strings.Join(names, " "); !ok || got != x.want || !slices.Equal(names, back) {
+			t.Errorf("%q -> %q: got %q, back %q, %v, want %q", x.from, x.to, got, back, ok, x.want)
+		}
+	}
+}
+
 // TestShapesOfAnyEdit changes a line somewhere: it is of a body, or it is not,
 // and which does not depend on the direction.
 func TestShapesOfAnyEdit(t *testing.T) {
+	shaped := shaped + armed
 	lines := strings.SplitAfter(shaped, "\n")
 	rapid.Check(t, func(t *rapid.T) {
 		edited := slices.Clone(lines)
@@ -169,14 +281,14 @@ func TestShapesAreKept(t *testing.T) {
 	}
 	var states []history.State
 	for _, text := range []string{"def f(): return 1\n", "def f(): return 2\n"} {
-		s := history.OpenShapes(dir)
+		s := history.OpenShapes(dir, "", nil)
 		states = append(states, write(text))
 		if err := s.Learn(root, states[len(states)-1]); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
 	}
-	s := history.OpenShapes(dir)
+	s := history.OpenShapes(dir, "", nil)
 	defer s.Close()
 	if names, ok := s.Of(states[0]["a.py"]).Changed(s.Of(states[1]["a.py"])); !ok || !slices.Equal(names, []string{"f"}) {
 		t.Errorf("got %q, %v", names, ok)

@@ -159,13 +159,14 @@ func (n *Narrow) text(d *Due, k *history.Known) string {
 	for _, p := range k.State.Differs(d.Now) {
 		names, _ := n.bodies(k.State[p], d.Now[p])
 		for _, name := range names {
-			changed = append(changed, p+"::"+name)
+			changed = append(changed, p+"::"+history.Function(name))
 		}
 	}
+	changed = slices.Compact(changed)
 	if n := len(changed); n > 3 {
 		changed = append(changed[:3], fmt.Sprintf("and %d more", n-3))
 	}
-	n.said = "only bodies of functions that it does not execute changed: " + strings.Join(changed, ", ")
+	n.said = "only code that it does not execute changed, in the bodies of " + strings.Join(changed, ", ")
 	return n.said
 }
 

@@ -96,7 +96,7 @@ func TestNarrowing(t *testing.T) {
 			}
 			return v
 		}), 2, 5).Draw(t, "states")
-		shapes := history.OpenShapes(dir)
+		shapes := history.OpenShapes(dir, "", nil)
 		defer shapes.Close()
 		digests := func(v version) history.State {
 			s := history.State{}

@@ -16,6 +16,8 @@ type Function struct {
 	// docstring, and whether it makes a generator or a coroutine.
 	Outline string
 	Body    []byte // the rest
+	Own     []byte // of Body what stands in no arm
+	Arms    []Arm
 }
 
 // Functions parts a file into the bodies of its functions, in the order of the
@@ -36,6 +38,7 @@ func Functions(content []byte) (all []Function, rest []byte, ok bool) {
 			rows = append(rows, i+1)
 		}
 	}
+	row := rowsOf(slices.Clone(rows))
 	rows = append(rows, len(src))
 	at := 0
 	var names []string // of the open classes
@@ -62,6 +65,8 @@ func Functions(content []byte) (all []Function, rest []byte, ok bool) {
 			}
 			rest = append(append(rest, before...), 0)
 			if !compiled.Match(o.decorators(i)) && f.split() {
+				behind := end - len(f.Body)
+				f.part(func(p int) int { return row(behind + p) })
 				all = append(all, f)
 			} else {
 				rest = append(append(rest, src[colon:end]...), 0)

@@ -146,3 +146,15 @@ func parseTree(src []byte) *Module {
 	defer t.Close()
 	return t.read()
 }
+
+// Valid reports whether a file is Python, as far as a parser can tell that
+// neither compiles nor runs it.
+func Valid(content []byte) bool {
+	src, problem := decode(content)
+	if problem != nil {
+		return false
+	}
+	t := NewTree(src)
+	defer t.Close()
+	return t.tree != nil && !t.tree.RootNode().HasError()
+}

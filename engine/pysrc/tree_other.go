@@ -27,3 +27,10 @@ func parseTree(src []byte) *Module {
 	}
 	return o.b.finish()
 }
+
+// Valid reports whether a file is Python, as far as its outline tells.
+func Valid(content []byte) bool {
+	src, problem := decode(content)
+	var o outline
+	return problem == nil && o.parse(src) == 0
+}

@@ -56,7 +56,7 @@ func (s *server) lookDue(snap *workspace.Snapshot, r *engine.Request) *dueNow {
 // narrow has a part run only what is due of the items that it would run.
 // Returned are these, and why the others are not.
 func (s *server) narrow(p *part, items []*pytest.Item) (due []*pytest.Item, left []testproto.Deselected, err error) {
-	p.folder.engine.Settle()
+	p.folder.engine().Settle()
 	p.folder.ws.Apply(workspace.Update{Disk: true})
 	snap := p.folder.ws.Disk()
 	cfg, env, err := snap.Configure()
@@ -160,6 +160,7 @@ func (s *server) dueReasons(f *folder, k key) (out []testproto.Reason) {
 	}
 	p := part{folder: f}
 	r := p.request(s, cfg, env)
+	r.Static = true
 	reasons, known, err := engine.DueReasons(snap, &r, items)
 	if err != nil || !known {
 		return nil

@@ -91,9 +91,10 @@ class Alone:
                 outcome.end()
         except BaseException:
             pass  # of what ends a session after its item
-        entered = self.functions.take(self.config)
+        entered, rows = self.functions.take(self.config)
         if outcome.ended:
-            said = {"functions": entered, "outcome": outcome.word(), "random": bool(getattr(getattr(item, "obj", None), "is_hypothesis_test", False))}
+            said = {"functions": entered, "rows": rows, "outcome": outcome.word(), "sources": self.functions.sources(self.config),
+                    "random": bool(getattr(getattr(item, "obj", None), "is_hypothesis_test", False))}
             if recorder is not None:
                 said["observed"] = recorder.observer.take()
             data = json.dumps(said).encode()

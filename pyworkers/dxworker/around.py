@@ -117,12 +117,21 @@ class Logs:
         if self.plugin is None:
             return
         stash = self.stash(item)
-        caplog, report = self.handlers
         if when == "setup":
-            records = stash[self.records_key] = {}
-            stash[self.handler_key] = caplog
-        else:
-            records = stash[self.records_key]
+            stash[self.records_key] = {}
+            stash[self.handler_key] = self.handlers[0]
+        self.attach(stash[self.records_key], when)
+
+    def both(self, item):
+        """begin() of setup and call, when nothing is logged in a setup."""
+        if self.plugin is not None:
+            stash = self.stash(item)
+            stash[self.records_key] = records = {"setup": []}
+            stash[self.handler_key] = self.handlers[0]
+            self.attach(records, "call")
+
+    def attach(self, records, when):
+        caplog, report = self.handlers
         root = logging.root
         if caplog not in root.handlers:
             root.addHandler(caplog)
@@ -154,6 +163,10 @@ class Logs:
         if report.records:
             item.add_report_section(when, "log", report.stream.getvalue().strip())
         if when == "teardown":
+            self.forget(item)
+
+    def forget(self, item):
+        if self.plugin is not None:
             stash = self.stash(item)
             del stash[self.records_key]
             del stash[self.handler_key]

@@ -216,10 +216,10 @@ class Around:
     def __getattr__(self, name):
         return getattr(self.reporter, name)
 
-    def begin(self, index, item):
+    def begin(self, index, item, k=0):
         self.index = index
         active.begin(item)
-        self.reporter.begin(index, item)
+        self.reporter.begin(index, item, k)
 
     def end(self):
         active.end(self.reporter.ring, self.index)

@@ -22,7 +22,7 @@ OPTIONS = ("usepdb", "trace", "setuponly", "setupshow", "setupplan", "stepwise")
 class Info:
     """What is known of an item before it runs."""
     __slots__ = ("index", "impls", "chain", "env", "marks", "marked", "filters", "plain", "test_case", "inline", "arguments", "light",
-                 "whole")
+                 "whole", "bare", "params")
 
 
 class FastLoop:
@@ -71,6 +71,8 @@ class FastLoop:
         self.is_async = python.is_async_function
         self.reraise = runner.get_reraise_exceptions(config) if hasattr(runner, "get_reraise_exceptions") else (
             (runner.Exit,) if config.getoption("usepdb", False) else (runner.Exit, KeyboardInterrupt))
+        fixtures = sys.modules["_pytest.fixtures"]
+        self.direct = getattr(python, "get_direct_param_fixture_func", None) or fixtures.get_direct_param_fixture_func
         self.environ_class = type(os.environ)
         os.environ._data, os.putenv
         self.registry = Registry(config, ours)
@@ -111,7 +113,25 @@ class FastLoop:
         x.light = impls.make_report and impls.log_report
         # An item of a kind that is not pytest's may show the whole stack of a failure, ours with it.
         x.whole = not impls.protocol or not (isinstance(item, python.Function) or kind.__module__.startswith("_pytest."))
+        x.params = self._params(item, impls) if x.inline else None
+        x.bare = (x.params is not None and x.plain and x.light and not x.marked and all(impls.phase) and impls.log_start
+                  and impls.log_finish and self.stack_is_dict and self.collectors is not None)
         return x
+
+    def _params(self, item, impls):
+        """The values of an item that has no fixtures but those that pytest makes of its parameters; None where it has others, or
+        somebody looks at fixtures."""
+        names = item.fixturenames
+        if not names:
+            return ()
+        params, known = getattr(getattr(item, "callspec", None), "params", None), item._fixtureinfo.name2fixturedefs
+        if not params or not impls.fixtures:
+            return None
+        for name in names:
+            last = known[name][-1] if known.get(name) else None
+            if name not in params or last is None or last.func is not self.direct or last.scope != "function":
+                return None
+        return {name: params[name] for name in names}
 
     # ---- items
 
@@ -168,7 +188,8 @@ class FastLoop:
         sink, impls = self.sink, x.impls
         self.assertions.begin(item)
         try:
-            sink.begin(x.index, item)
+            bare = x.bare and self.parent is item.parent and len(self.state.stack) == len(x.chain) - 1
+            sink.begin(x.index, item, 1 if bare else 0)
             if impls.log_start:
                 sink.started(item)
             else:
@@ -179,11 +200,16 @@ class FastLoop:
             self.registry.settle()
             results = self.stash(item).setdefault(self.tmp_key, {}) if self.tmp_key is not None else {}
             try:
-                if self.phase(item, x, 0, None, results):
-                    self.phase(item, x, 1, None, results)
-                if self.last_tears_down and (self.session.shouldfail or self.session.shouldstop):
-                    following = None
-                self.phase(item, x, 2, following, results)
+                if bare and not self.registry.changed:
+                    ended = self.bare(item, x, following, results)
+                else:
+                    ended = False
+                    if self.phase(item, x, 0, None, results):
+                        self.phase(item, x, 1, None, results)
+                if not ended:
+                    if self.last_tears_down and (self.session.shouldfail or self.session.shouldstop):
+                        following = None
+                    self.phase(item, x, 2, following, results)
             finally:
                 if hasattr(item, "_request"):
                     item._request = False
@@ -230,6 +256,54 @@ class FastLoop:
         finally:
             failure = None
 
+    def bare(self, item, x, following, results):
+        """The phases of an item whose parents are set up and of which nothing but its own function runs: what is around a phase is
+        there once. Returns whether the teardown has been, too; else phase() is for it."""
+        k, start, failure = 0, now(), None
+        stack = self.state.stack
+        began = called = ended = perf()
+        self.logs.both(item)
+        self.capture.begin()
+        try:
+            stack[item] = ([item.teardown], None)
+            if x.params:
+                item.funcargs.update(x.params)
+            item.setup()
+            k, called = 1, perf()
+            self.body(item, x, 1, following)
+            ended = perf()
+            if following is not None and following.parent is item.parent and len(stack.get(item, ((),))[0]) == 1:
+                stack.popitem()
+                item.teardown()
+                self.current(None)
+                k = 2
+        except BaseException as e:
+            failure, ended = e, perf()
+            if isinstance(e, self.reraise):
+                if k:
+                    self.sink.together(item, start, (called - began,))
+                raise
+        finally:
+            when = PHASES[min(k, 1)]
+            self.capture.end(item, when)
+            self.logs.end(item, when)
+        took = called - began, ended - called, perf() - ended
+        if failure is None and not self.registry.changed and self.stash(item).get(self.xfail_key, None) is None:
+            results["setup"] = results["call"] = True
+            if k == 2:
+                results["teardown"] = True
+                self.logs.forget(item)
+            self.sink.together(item, start, took[:k + 1])
+            return k == 2
+        try:
+            if k:
+                results["setup"] = True
+                self.sink.together(item, start, took[:1])
+            self.report(item, when, failure, start + took[0] * k, took[k])
+            return False
+        finally:
+            failure = None
+
     def by_hooks(self, item, k, following):
         hook = getattr(item.ihook, RUNTEST[k])
         hook(item=item, nextitem=following) if k == 2 else hook(item=item)
@@ -264,8 +338,10 @@ class FastLoop:
 
     def body(self, item, x, k, following):
         if k == 0:
-            if x.marked:
+            if x.marked or self.marks(x) != x.marks:
                 skipping.pytest_runtest_setup(item)
+            if x.bare and x.params:
+                item.funcargs.update(x.params)
             self.current(x.env[0])
             stack = self.state.stack
             if self.stack_is_dict and self.parent is item.parent and len(stack) == len(x.chain) - 1:

@@ -3,6 +3,7 @@ import os
 
 PHASES = ("setup", "call", "teardown")
 RUNTEST = tuple("pytest_runtest_" + p for p in PHASES)
+FIXTURES = ("pytest_fixture_setup", "pytest_fixture_post_finalizer")
 
 # Every implementation of pytest's own that the fast loop stands for. Any other is a plugin's or the user's, and its hook is
 # called as pytest calls it.
@@ -20,6 +21,8 @@ KNOWN = {
     "pytest_runtest_logfinish": {"_pytest.terminal", "_pytest.logging"},
     "pytest_pyfunc_call": {"_pytest.python"},
     "pytest_report_teststatus": {"_pytest.terminal", "_pytest.skipping", "_pytest.runner", "_pytest.subtests"},
+    FIXTURES[0]: {"_pytest.fixtures", "_pytest.setuponly", "_pytest.setupplan"},
+    FIXTURES[1]: {"_pytest.setuponly"},
 }
 
 
@@ -42,12 +45,13 @@ class Impls:
 
     def __init__(self, relay, ours):
         found = {name: foreign(relay, name, ours) for name in KNOWN}
-        self.foreign = {name: who for name, who in found.items() if who}
+        self.foreign = {name: who for name, who in found.items() if who and name not in FIXTURES}
         self.protocol = not found["pytest_runtest_protocol"]
         self.phase = tuple(not found[name] for name in RUNTEST)
         self.call_function = not found["pytest_pyfunc_call"]
         self.make_report = not found["pytest_runtest_makereport"]
         self.log_report = not found["pytest_runtest_logreport"] and not found["pytest_report_teststatus"]
+        self.fixtures = not any(found[name] for name in FIXTURES)
         self.log_start = not found["pytest_runtest_logstart"]
         self.log_finish = not found["pytest_runtest_logfinish"]
 

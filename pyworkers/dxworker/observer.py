@@ -7,10 +7,37 @@ STDLIB = (os.path.join(os.path.dirname(os.__file__), ""), "<frozen")
 
 # Events by which a process reads files that are told to nobody here: what starts one may depend on every file.
 STARTS = frozenset(("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.fork", "os.forkpty", "os.spawn"))
+# Modules of multiprocessing, and of libraries that copied it, that start a process without an event; they open the pipe by which
+# it is told what to do.
+SPAWNS = ("popen_spawn", "popen_forkserver", "popen_loky")
 LISTS = frozenset(("os.listdir", "os.scandir"))
 OPENS = frozenset(("sqlite3.connect", "ctypes.dlopen"))
 # Folders of pytest's own code, and of the library that it lists folders with before 7: what it reads for itself is known without looking.
 OWN = tuple(os.sep + os.path.join(*name) + os.sep for name in (("_pytest",), ("pluggy",), ("site-packages", "py")))
+
+LIB = STDLIB[0]
+LINECACHE, TRACEBACKS = LIB + "linecache.py", (LIB + "traceback.py", LIB + "warnings.py")
+BETWEEN = (LINECACHE, LIB + "tokenize.py", LIB + "inspect.py", LIB + "doctest.py", LIB + "codecs.py", "<frozen codecs>")
+
+
+def shown(frame):
+    """Whether a frame's code reads a source for a traceback or a warning: these show lines that ran."""
+    through = False
+    while frame is not None and frame.f_code.co_filename in BETWEEN:
+        if frame.f_code.co_filename == LIB + "inspect.py":
+            return False
+        through = through or frame.f_code.co_filename == LINECACHE
+        frame = frame.f_back
+    return through and frame is not None and frame.f_code.co_filename in TRACEBACKS
+
+
+def shows_source(frame):
+    """Whether the code that a frame of linecache is in shows more of a source than what ran, and is not pytest's."""
+    if shown(frame):
+        return False
+    while frame is not None and frame.f_code.co_filename in BETWEEN:
+        frame = frame.f_back
+    return frame is not None and not any(own in frame.f_code.co_filename for own in OWN)
 
 
 class Observer:
@@ -27,7 +54,11 @@ class Observer:
         """Called by the audit hook, for events in project code and in all else."""
         if event == "open":
             path, _, flags = args
-            if isinstance(path, int) or not path:
+            if isinstance(path, int):
+                if os.path.basename(sys._getframe(2).f_code.co_filename).startswith(SPAWNS):
+                    self._starts()
+                return
+            if not path:
                 return
             path = os.path.abspath(os.fsdecode(path))
             if not path.startswith(self.root):
@@ -48,11 +79,16 @@ class Observer:
             if path.startswith(self.root):
                 self._edge(path, sys._getframe(2))
         elif event in STARTS:
-            opener = self._opener(sys._getframe(2))
-            if opener is not None:
-                self.opaque.add(opener)
+            self._starts()
+
+    def _starts(self):
+        opener = self._opener(sys._getframe(3))
+        if opener is not None:
+            self.opaque.add(opener)
 
     def _edge(self, path, frame):
+        if path.endswith(".py") and shown(frame):
+            return
         opener = self._opener(frame)
         if opener is not None and (opener != path or path.endswith(".py")):
             self.edges.setdefault(opener, set()).add(path)

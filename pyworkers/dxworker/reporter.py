@@ -30,14 +30,15 @@ class Reporter:
 
     # ---- from the loops
 
-    def begin(self, index, item):
+    def begin(self, index, item, k=0):
+        """k: the phase that it begins with, for who asks where a process has died."""
         self.item, self.index, self.special, self.open = item, index, False, True
         if self.observer is not None:
             self.observer.test = item.location[0]
         self.start = 0.0
         self.took = [-1.0, -1.0, -1.0]
         self.began = now = time.time()
-        self.ring.checkpoint(index, 1, now)
+        self.ring.checkpoint(index, k + 1, now)
 
     def started(self, item):
         self.terminal.started(item)
@@ -58,6 +59,20 @@ class Reporter:
             self.special = True
             self.ring.send(wire.REPORT, self.index, self.encode(make_report(item, k, start, took)))
         self.terminal.passed(item, k, start, took)
+
+    def together(self, item, start, took):
+        """passed() for an item's first phases, of which only the call can have written."""
+        sections = item._report_sections
+        if not sections and not item.user_properties:
+            self.start = start
+            self.took[:len(took)] = took
+            self.terminal.together(item, start, took)
+            return
+        for k, seconds in enumerate(took):
+            item._report_sections = sections if k else []
+            self.passed(item, k, start, seconds)
+            start += seconds
+        item._report_sections = sections
 
     def end(self):
         took, self.open = self.took, False
@@ -168,16 +183,46 @@ def plain(longrepr):
 _made = {}
 
 
+def made():
+    """pytest's own class of reports, and what it takes."""
+    if _made:
+        return _made
+    from inspect import signature
+    from _pytest.reports import TestReport
+
+    class Late(TestReport):
+        """A report that is made when somebody reads it: most are only counted."""
+
+        def __getattr__(self, name):
+            of = self.__dict__.pop("_of", None)
+            if of is None:
+                raise AttributeError(name)
+            self.__dict__.update(make_report(*of).__dict__, sections=[], user_properties=[])
+            return getattr(self, name)
+
+    Late.__name__ = Late.__qualname__ = "TestReport"
+    _made.update(cls=TestReport, late=Late, times="start" in signature(TestReport.__init__).parameters, ids=hasattr(TestReport, "id"))
+    return _made
+
+
 def make_report(item, k, start, took):
     """The report that pytest would have made of a passed phase."""
-    if not _made:
-        from inspect import signature
-        from _pytest.reports import TestReport
-        _made.update(cls=TestReport, times="start" in signature(TestReport.__init__).parameters, ids=hasattr(TestReport, "id"))
-    times = {"start": start, "stop": start + took} if _made["times"] else {}
+    times = {"start": start, "stop": start + took} if made()["times"] else {}
     sections = [("Captured %s %s" % (key, when), content) for when, key, content in item._report_sections]
-    return _made["cls"](item.id if _made["ids"] else item.nodeid, item.location, {name: 1 for name in item.keywords}, "passed", None,
+    return _made["cls"](name_of(item), item.location, {name: 1 for name in item.keywords}, "passed", None,
                         PHASES[k], sections, took, user_properties=item.user_properties, **times)
+
+
+def late_report(item, k, start, took):
+    """make_report() of a phase that has nothing to show, later."""
+    cls = made()["late"]
+    report = cls.__new__(cls)
+    report._of = item, k, start, took
+    return report
+
+
+def name_of(item):
+    return item.id if made()["ids"] else item.nodeid
 
 
 class Out:
@@ -213,6 +258,7 @@ class Terminal:
         self.failures = pm.get_plugin("lfplugin")
         self.file, self.flushed, self.out = None, 0.0, None
         self.apart = getattr(config.option, "capture", "no") == "fd"  # what tests write goes elsewhere, not in between
+        self.whole = False
         if out is None:
             self.reporter = tr = None
         if tr is None:
@@ -280,21 +326,30 @@ class Terminal:
         if self.whole:
             self.direct(tr.pytest_runtest_logreport, report=make_report(item, k, start, took))
         elif k == 1:
-            self.direct(self.dot, report=make_report(item, k, start, took))
-            if not self.apart:
-                self.flush()
+            self.direct(self.dot, item=item, start=start, took=took)
         elif k == 2 and item._report_sections:
             tr._add_stats("", [make_report(item, k, start, took)])  # a failure's text ends with what its teardown wrote
 
-    def dot(self, report):
+    def together(self, item, start, took):
+        if self.whole or self.failures is not None and self.failures.lastfailed:
+            for k, seconds in enumerate(took):
+                self.passed(item, k, start, seconds)
+                start += seconds
+        elif self.reporter is not None and len(took) > 1:
+            self.direct(self.dot, item=item, start=start + took[0], took=took[1])
+
+    def dot(self, item, start, took):
         tr = self.reporter
         tr._tests_ran = True
-        tr._add_stats("passed", [report])
+        make = make_report if item._report_sections or item.user_properties else late_report
+        tr._add_stats("passed", [make(item, 1, start, took)])
         if self.early:
-            tr._progress_nodeids_reported.add(getattr(report, "id", report.nodeid))
+            tr._progress_nodeids_reported.add(name_of(item))
         tr._tw.write(".", green=True)
         if self.early and tr._show_progress_info and not tr._is_last_item:
             tr._write_progress_information_if_past_edge()
+        if not self.apart:
+            self.flush()
 
     def finished(self, item):
         if self.reporter is not None and self.has_finish:

@@ -17,7 +17,7 @@ from .fastloop import FastLoop
 from .nodes import Controller, Slot, environment, output, told
 from .recorder import threads
 from .replay import REPLAYED, Replay
-from .reporter import Reporter, dump
+from .reporter import Reporter, dump, made
 from .ring import Ring, high
 from .sharing import alone, apart, group
 from .stage import renew
@@ -37,6 +37,7 @@ class Run:
             self.loop = FastLoop(session, (plugin,))
         except Unsupported as e:
             self.reason = str(e)
+        made()  # here, for all forks
 
     def describe(self):
         """What the engine is told of L1."""
@@ -216,7 +217,8 @@ class Run:
             coverage.active.finish(self.ring)
         functions = self.plugin.functions
         if functions is not None:
-            said["session"], said["early"] = functions.take(self.session.config), functions.early(self.session.config)
+            said["session"], said["rows"] = functions.take(self.session.config)
+            said["early"] = functions.early(self.session.config)
         self.ring.send(wire.DONE, 0, dump(said))
 
 

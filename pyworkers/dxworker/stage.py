@@ -6,6 +6,7 @@ import array
 import fcntl
 import gc
 import importlib
+import io
 import json
 import os
 import select
@@ -13,6 +14,7 @@ import signal
 import socket
 import struct
 import sys
+import weakref
 
 from . import bytecode, coverage, debugger, nodes
 from .recorder import CONFIGURATION, STDLIB, Recorder, threads
@@ -229,7 +231,7 @@ class Plugin:
         begun now."""
         if name not in self.stage.stops:
             return {}
-        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # a test may have replaced them
             if stream is not None:
                 stream.flush()
         seen = {}
@@ -333,6 +335,7 @@ def settle_garbage():
                 not path.startswith(STDLIB) or "site-packages" in path):
             gc.unfreeze()
             return
+    frozen_files.extend(weakref.ref(file) for file in open_files())
     gc.freeze()
 
 
@@ -445,7 +448,22 @@ def finish():
     threading._shutdown()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # a test may have replaced them
-        try:
-            stream.flush()
-        except Exception:
-            pass  # as the interpreter: closed, or a pipe that nobody reads
+        flush(stream)
+    for file in open_files() + [ref() for ref in frozen_files]:
+        flush(file)
+
+
+def flush(file):
+    try:
+        file.flush()
+    except Exception:
+        pass  # as the interpreter: closed, or a pipe that nobody reads
+
+
+frozen_files = []  # weak references to what the collector does not list any more
+
+
+def open_files():
+    """Files that are open for writing, of the objects that the collector knows."""
+    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+    return [o for o in gc.get_objects() if type(o) in kinds and not o.closed]

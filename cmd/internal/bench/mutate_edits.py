@@ -146,6 +146,11 @@ def statement(pick=python, kind="statement"):
     return edit(kind, pick, wanted, lambda n, old: rng.choice(["pass", "raise RuntimeError('mutated')"]))
 
 
+def broken(pick=python, kind="syntax"):
+    """What does not compile, by the grammar or only by the compiler."""
+    return edit(kind, pick, lambda n: isinstance(n, (ast.Assign, ast.Return)), lambda n, old: rng.choice(["return = 1", "f() = 1", "(yield) = x"]))
+
+
 def function(pick=python, kind="function"):
     return edit(kind, pick, lambda n: isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)) and not n.decorator_list, lambda n, old: "pass")
 
@@ -296,7 +301,7 @@ KINDS = [constant] * 4 + [condition] * 4 + [returned] * 3 + [broken_import] * 3 
 
 
 if BODIES:
-    KINDS = [constant] * 4 + [condition] * 4 + [returned] * 4 + [broken_import] + [statement] * 4
+    KINDS = [constant] * 4 + [condition] * 4 + [returned] * 4 + [broken_import] + [statement] * 4 + [broken]
 
 
 def main():

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -29,6 +31,14 @@ type subject struct {
 	idle         int                 // tests that ran though nothing had changed
 	audit        []string            // what affected --audit said
 	stamp        time.Time           // of the last mutation
+	limit        time.Duration       // of a run; 0 for none
+}
+
+// endlessError says that a run did not end in time.
+type endlessError struct{ by time.Duration }
+
+func (e endlessError) Error() string {
+	return fmt.Sprintf("it did not end within %.0f s", e.by.Seconds())
 }
 
 // answer is what a run said.
@@ -55,10 +65,12 @@ func newSubject(s suite, binary, home string, narrow bool) (*subject, error) {
 	for _, id := range s.Flaky {
 		x.flaky[id] = true
 	}
+	began := time.Now()
 	first, err := x.plain(false)
 	if err != nil {
 		return nil, err
 	}
+	x.limit = 4*time.Since(began) + time.Minute
 	second, err := x.plain(true)
 	if err != nil {
 		return nil, err
@@ -153,6 +165,7 @@ type verdictOfEdit struct {
 	missed, wrong  []string
 	share, closure float64 // closure is -1 where no module was edited
 	skipped        bool    // nothing was left out, so that pytest was not asked
+	endless        bool    // a test hangs: nothing can be compared
 	took           time.Duration
 }
 
@@ -167,6 +180,9 @@ func (x *subject) judge(m mutation, n int, quick bool) (v verdictOfEdit, err err
 		return v, err
 	}
 	ours, err := x.affected()
+	if errors.As(err, &endlessError{}) {
+		return verdictOfEdit{endless: true, took: time.Since(began)}, nil
+	}
 	if err != nil {
 		return v, err
 	}
@@ -190,6 +206,9 @@ func (x *subject) judge(m mutation, n int, quick bool) (v verdictOfEdit, err err
 	}
 	x.stamp = x.stamp.Add(time.Duration(2*len(m.Files)) * time.Second)
 	theirs, err := x.plain(false)
+	if errors.As(err, &endlessError{}) {
+		return verdictOfEdit{endless: true, missed: []string{"MISS: " + err.Error() + " with plain pytest"}, took: time.Since(began)}, nil
+	}
 	if err != nil {
 		return v, err
 	}
@@ -335,11 +354,23 @@ func (x *subject) affected() (a answer, err error) {
 
 // run gives the output and exit status of a command in the project.
 func (x *subject) run(env []string, name string, args ...string) ([]byte, int, error) {
-	cmd := exec.Command(name, args...)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if x.limit > 0 {
+		ctx, cancel = context.WithTimeoutCause(ctx, x.limit, endlessError{x.limit})
+		defer cancel()
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = x.Src, append(os.Environ(), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 10 * time.Second // what it leaves behind may keep its output open
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	err := cmd.Run()
+	if ctx.Err() != nil {
+		return nil, 0, context.Cause(ctx)
+	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return nil, 0, err

@@ -116,5 +116,5 @@ func (p *program) dueRequest(pr *project, pytestArgs []string) *engine.Request {
 	if state == "" {
 		return nil
 	}
-	return &engine.Request{Env: env, Dir: pr.dir, Vars: p.vars, Args: pytestArgs, State: state, Root: cfg.Root, Config: cfg}
+	return &engine.Request{Env: env, Dir: pr.dir, Vars: p.vars, Args: pytestArgs, State: state, Root: cfg.Root, Config: cfg, Static: true}
 }
