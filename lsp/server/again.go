@@ -109,7 +109,7 @@ func (s *server) continuously(r *testRun) error {
 					clear(ended)
 					r.announce.conclude()
 					for _, p := range round {
-						p.folder.engine.Settle() // which files the tests write
+						p.folder.engine().Settle() // which files the tests write
 					}
 				}
 			case <-r.again.kick:
