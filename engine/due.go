@@ -81,6 +81,17 @@ func DueReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item) (rea
 	return reasons, known, err
 }
 
+// ByFunctions is DueReasons where what is due is found by functions, else false.
+func ByFunctions(snap *workspace.Snapshot, r *Request, items []*pytest.Item) ([]plan.Reason, bool) {
+	n := Narrowing(r)
+	if n == nil {
+		return nil, false
+	}
+	n.Close()
+	reasons, known, narrowed, err := dueReasons(snap, r, items, nil)
+	return reasons, known && narrowed && err == nil
+}
+
 func dueReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item, empty []string) (reasons []plan.Reason, known, narrowed bool, err error) {
 	d, err := Dependence(snap, r)
 	if err != nil {

@@ -115,7 +115,8 @@ type Engine struct {
 	learns  sync.Mutex     // held while cases are
 
 	observing sync.Mutex
-	unobserve func() // ends what ObserveAgain does; nil when there is nothing
+	unobserve func()        // ends what ObserveAgain does; nil when there is nothing
+	observed  chan struct{} // closed behind it
 }
 
 // Close ends all processes. No run may be under way.

@@ -138,7 +138,8 @@ type alone struct {
 	Functions map[string][]string `json:"functions"`
 	Rows      map[string][]int    `json:"rows"`
 	Outcome   string              `json:"outcome"`
-	Random    bool                `json:"random"` // its inputs are others each time
+	Random    bool                `json:"random"`  // its inputs are others each time
+	Sources   bool                `json:"sources"` // it looks at the text of the project's code
 	Observed  *run.Observed       `json:"observed"`
 }
 
@@ -218,6 +219,8 @@ func (o *Observation) take(id string, x alone) {
 		e.Not = "alone it did not come to its end"
 	case x.Observed == nil || len(x.Observed.Opaque) > 0:
 		e.Not = "it starts processes"
+	case x.Sources:
+		e.Not = "it looks at sources"
 	case x.Random:
 		e.Not = "its inputs are others each time"
 	}
@@ -261,11 +264,21 @@ func (e *Engine) ObserveAgain(ctx context.Context, r Request, ran map[string]pyt
 	ctx, cancel := context.WithCancel(context.Background())
 	e.observing.Lock()
 	defer e.observing.Unlock()
-	e.unobserve = cancel
+	done := make(chan struct{})
+	e.unobserve, e.observed = cancel, done
 	e.writing.Go(func() {
+		defer close(done)
 		defer cancel()
 		again(ctx, &e.writes, 0)
 	})
+}
+
+// Observing is closed when ObserveAgain is done with what it does now, or has
+// given it up; nil when there is nothing: what changes till then tests may write.
+func (e *Engine) Observing() <-chan struct{} {
+	e.observing.Lock()
+	defer e.observing.Unlock()
+	return e.observed
 }
 
 // notObserving gives up what ObserveAgain does.
@@ -277,8 +290,20 @@ func (e *Engine) notObserving() {
 	defer e.observing.Unlock()
 	if e.unobserve != nil {
 		e.unobserve()
-		e.unobserve = nil
+		e.unobserve, e.observed = nil, nil
 	}
+}
+
+// Written are the files, absolute, that a request's tests were seen to write.
+func Written(r *Request) map[string]bool {
+	out := map[string]bool{}
+	if r.State == "" {
+		return out
+	}
+	for _, rel := range history.LoadOpened(workspace.StateFolder(r.State, r.Root)).Written {
+		out[filepath.Join(r.Root, filepath.FromSlash(rel))] = true
+	}
+	return out
 }
 
 // Keep writes what the pass saw, of tests in files of which all ended in a run

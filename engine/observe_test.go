@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,6 +114,15 @@ def test_second(): assert done
 def test_starts():
     import subprocess, sys
     subprocess.run([sys.executable, "-c", ""], check=True)
+def test_traceback():
+    import traceback
+    try: tools.never(1)
+    except TypeError: traceback.format_exc()
+def test_source():
+    import inspect, traceback
+    try: tools.never(1)
+    except TypeError: traceback.format_exc() # the text is known from then on
+    inspect.getsource(tools.first)
 def test_ends():
     import os
     os._exit(3)
@@ -129,7 +140,7 @@ func TestObserve(t *testing.T) {
 		"test_class": "lib/tools.py:Thing.__eq__ lib/tools.py:Thing.__init__ lib/tools.py:Thing.value", "test_thread": "lib/tools.py:leaf lib/tools.py:threaded",
 		"test_async": "lib/tools.py:waits", "test_late": "lib/late.py:late lib/tools.py:first", "test_skipped": "-", "test_xfailed": "lib/tools.py:leaf",
 		"test_failed": "lib/tools.py:leaf", "test_data": "", "test_case[leaf]": "lib/tools.py:leaf", "test_case[first]": "lib/tools.py:first",
-		"test_first": "", "test_second": "", "test_starts": "", "test_ends": "none",
+		"test_first": "", "test_second": "", "test_starts": "", "test_traceback": "", "test_source": "", "test_ends": "none",
 	}
 	outcomes := map[string]string{"test_skipped": "skipped", "test_xfailed": "xfailed", "test_failed": "failed", "test_second": "failed"}
 	for _, python := range []string{"3.12", "3.13", "3.14"} {
@@ -194,6 +205,9 @@ func TestObserve(t *testing.T) {
 			if len(o.Early) > 0 || len(o.Opaque) > 0 {
 				t.Errorf("loaded before: %v, started processes for the session: %v", o.Early, o.Opaque)
 			}
+			if sees, shows := o.Tests["test_a.py::test_source"].Not, o.Tests["test_a.py::test_traceback"].Not; sees != "it looks at sources" || shows != "" {
+				t.Errorf("a test that looks at a source: %q, one that prints a traceback: %q", sees, shows)
+			}
 			if starts, beside := o.Tests["test_a.py::test_starts"].Not, o.Tests["test_a.py::test_data"].Not; starts != "it starts processes" || beside != "" {
 				t.Errorf("a test that starts a process: %q, one beside it: %q", starts, beside)
 			}
@@ -238,6 +252,24 @@ func TestObserveKeeps(t *testing.T) {
 	known, err := o.Keep(&r, map[string]pytest.Outcome{"test_a.py::test_first": pytest.Passed, "test_a.py::test_second": pytest.Passed, "test_b.py::test_f": pytest.Passed})
 	if err != nil || known != 1 || o.Tests["test_a.py::test_second"].Not != "alone it ended otherwise: failed, not passed" {
 		t.Errorf("%d known, %v, %v", known, err, o.Tests)
+	}
+	// An edit between the look and the note: of that file nothing is known.
+	if err := os.WriteFile(filepath.Join(dir, "lib.py"), []byte("def f():\n    if 1:\n        pass\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if o, err = engine.Observe(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "lib.py"), []byte("def f(): pass\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if known, err := o.Keep(&r, map[string]pytest.Outcome{"test_b.py::test_f": pytest.Passed}); err != nil || known != 1 {
+		t.Errorf("%d known, %v", known, err)
+	}
+	x := history.OpenExecuted(workspace.StateFolder(r.State, dir))
+	defer x.Close()
+	if seen := x.Of("test_b.py::test_f"); len(seen) != 2 || seen[0].State["lib.py"] != "" || seen[1].State["lib.py"] == "" {
+		t.Errorf("lib.py was edited while the tests were observed: %d times %q", len(seen), seen[0].State["lib.py"])
 	}
 	// The source was read when the doctests were collected, by pytest.
 	if read := history.LoadOpened(workspace.StateFolder(r.State, dir)).Edges["test_b.py"]; !slices.Contains(read, "shown.py") {

@@ -53,7 +53,10 @@ func TestObserved(t *testing.T) {
 		"test_a.py": "import os, subprocess, sys\nfrom lib.load import load\n" +
 			"def test_a(text): assert load('a.txt') == text\n" +
 			"def test_list(): assert len(os.listdir('data')) == 2\n" +
-			"def test_write(tmp_path):\n    open('out.txt', 'w').close()\n    (tmp_path / 'x').write_text('')\n",
+			"def test_write(tmp_path):\n    open('out.txt', 'w').close()\n    (tmp_path / 'x').write_text('')\n" +
+			// The sources that a traceback or a warning shows have run; who asks for one sees all of it.
+			"def test_traceback():\n    import traceback, warnings\n    warnings.warn('said')\n    try: load()\n    except TypeError: traceback.format_exc()\n",
+		"test_e.py": "import inspect, lib.shown\ndef test_source(): inspect.getsource(lib.shown)\n", "lib/shown.py": "X = 1\n",
 		"test_b.py": "import subprocess, sys\ndef test_sub(): subprocess.run([sys.executable, '-c', ''], check=True)\n",
 		// No event tells of these two, nor which file.
 		"test_c.py": starting("spawn"), "test_d.py": starting("forkserver"),
@@ -72,16 +75,14 @@ func TestObserved(t *testing.T) {
 			for _, k := range slices.Sorted(maps.Keys(o.edges)) {
 				var to []string
 				for _, p := range o.edges[k] {
-					if !strings.HasSuffix(p, ".py") { // sources are read again for what tracebacks show
-						to = append(to, short(p))
-					}
+					to = append(to, short(p))
 				}
 				if len(to) > 0 {
 					slices.Sort(to)
 					got[short(k)] = strings.Join(slices.Compact(to), " ")
 				}
 			}
-			want := map[string]string{"conftest.py": "fixture.txt settings.json", "lib/load.py": "data/a.txt", "test_a.py": "data"}
+			want := map[string]string{"conftest.py": "fixture.txt settings.json", "lib/load.py": "data/a.txt", "test_a.py": "data", "test_e.py": "lib/shown.py"}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s, %d workers: want (-), got (+):\n%s", v, workers, diff)
 			}

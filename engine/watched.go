@@ -73,10 +73,14 @@ func installed(env *pyenv.Env, dir string) bool {
 }
 
 // passing are the names of compiled modules, coverage's data, and what editors
-// write on the way to saving a file (vim, Emacs, JetBrains, GNOME, many).
+// write on the way to saving a file (vim, Emacs, JetBrains, GNOME, many), and
+// pytest on the way to its first .pytest_cache: a folder, of which only the name
+// is known when it is seen to be gone.
 var passing = []string{
-	"*.pyc", ".coverage*", "*~", "*.sw[px]", "4913", ".#*", "#*#", "*___jb_tmp___", "*___jb_old___", ".goutputstream-*", "*.tmp", ".DS_Store",
+	"*.pyc", ".coverage*", "*~", "*.sw[px]", "4913", ".#*", "#*#", "*___jb_tmp___", "*___jb_old___", ".goutputstream-*", "*.tmp", ".DS_Store", cacheFiles,
 }
+
+const cacheFiles = "pytest-cache-files-*"
 
 // ignore is the watcher's rule. Folders that pytest does not look into because
 // the user says so may hold what tests import: of norecursedirs only what is
@@ -93,7 +97,7 @@ func (w *watched) ignore(path string, dir bool) bool {
 		return false
 	case name == "__pycache__", name == "node_modules", strings.HasPrefix(name, "."):
 		return true
-	case file.IsRegular(filepath.Join(path, "pyvenv.cfg")):
+	case discover.Fnmatch(cacheFiles, name), file.IsRegular(filepath.Join(path, "pyvenv.cfg")):
 		return true
 	}
 	for _, pattern := range [...]string{"*.egg", "_darcs", "build", "CVS", "dist", "venv", "{arch}"} {

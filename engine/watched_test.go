@@ -23,12 +23,13 @@ func TestWatchedFolders(t *testing.T) {
 	}
 	for name, want := range map[string]bool{
 		"src": false, "dist": false, "build": true, ".git": true, "a/.hidden": false, "env": true, "state": true, "__pycache__": true, "a": false,
+		"pytest-cache-files-sk6a76pp": true,
 	} {
 		if w.ignore(p(name), true) != want {
 			t.Errorf("folder %s: ignored %v", name, !want)
 		}
 	}
-	for name, want := range map[string]bool{"a.py": false, "a.pyc": true, ".a.py.swp": true, "a.py~": true, ".coverage.host.1": true, ".env": false, "build": false} {
+	for name, want := range map[string]bool{"a.py": false, "a.pyc": true, ".a.py.swp": true, "a.py~": true, ".coverage.host.1": true, ".env": false, "build": false, "pytest-cache-files-sk6a76pp": true} {
 		if w.ignore(p(name), false) != want {
 			t.Errorf("file %s: ignored %v", name, !want)
 		}

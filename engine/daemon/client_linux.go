@@ -54,18 +54,12 @@ func Attach(p Place, r Request, interrupts chan os.Signal) (status int, notes st
 		switch {
 		case err != nil && begun:
 			return 0, "", ErrBroken
-		case errors.Is(err, unix.EAGAIN):
-			return 0, "", ErrSilent
-		case err != nil:
-			return 0, "", ErrLost
+		case refusal(kind, text, err) != nil:
+			return 0, "", refusal(kind, text, err)
 		case kind == accepted:
-			_ = unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{})
+			c.patient()
 		case kind == began:
 			begun = true
-		case kind == declined:
-			return 0, "", &Declined{string(text)}
-		case kind == replaced:
-			return 0, "", ErrReplaced
 		case kind == ended && len(text) >= 4:
 			return int(binary.LittleEndian.Uint32(text)), string(text[4:]), nil
 		}
@@ -104,15 +98,16 @@ func connect(p Place, m *message) (plain, error) {
 	}
 	var rights []byte
 	if m.op == opRun {
-		fds := make([]int, len(m.Files))
 		for i, f := range m.Files {
-			fds[i] = i
 			if _, err := unix.FcntlInt(uintptr(i), unix.F_GETFD, 0); err != nil || f == nil {
 				c.close()
 				return c, &Declined{} // who closes them has a reason
 			}
 		}
-		rights = unix.UnixRights(fds...)
+		rights = unix.UnixRights(0, 1, 2)
+	}
+	if m.op == opSession {
+		rights = unix.UnixRights(m.stream, m.stream, 2)
 	}
 	if err := unix.Sendmsg(fd, b[:4], rights, nil, unix.MSG_NOSIGNAL); err != nil {
 		c.close()
@@ -123,6 +118,27 @@ func connect(p Place, m *message) (plain, error) {
 		return c, ErrNone
 	}
 	return c, nil
+}
+
+// refusal is why the resident process does not do what it is asked; nil when
+// it says something else.
+func refusal(kind byte, text []byte, err error) error {
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return ErrSilent
+	case err != nil:
+		return ErrLost
+	case kind == declined:
+		return &Declined{string(text)}
+	case kind == replaced:
+		return ErrReplaced
+	}
+	return nil
+}
+
+// patient has reads wait as long as it takes.
+func (c plain) patient() {
+	_ = unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{})
 }
 
 func (c plain) close() { unix.Close(c.fd) }

@@ -71,6 +71,8 @@ var (
 	ErrLost = errors.New("the resident process has ended")
 	// ErrBroken says that the resident process ended in the middle.
 	ErrBroken = errors.New("the resident process has ended in the middle of the run")
+	// ErrStopped says that somebody has ended the resident process on purpose.
+	ErrStopped = errors.New("the resident process was stopped")
 )
 
 // Begin says that what follows must not be done twice: output may be written,
@@ -89,6 +91,7 @@ func (c *Call) Engine(root string) *engine.Engine { return c.server.engine(root)
 type Options struct {
 	Place   Place
 	Handler Handler
+	Session Handler       // of streams, see Open; its Call has nothing else to begin
 	Idle    time.Duration // ends when nobody has called for so long
 	Log     func(format string, args ...any)
 	Ready   func(error) // called once, when clients can connect or why they cannot
@@ -100,6 +103,7 @@ type Status struct {
 	Started time.Time `json:"started"`
 	Calls   int       `json:"calls"`   // served so far
 	Running int       `json:"running"` // of them, now
+	Editors int       `json:"editors"` // sessions, now
 	Roots   []string  `json:"roots"`   // that have an engine
 }
 

@@ -40,6 +40,15 @@ func Attach(Place, Request, chan os.Signal) (status int, notes string, err error
 	return 0, "", errPlatform
 }
 
+// Stream is one end of what a resident process serves.
+type Stream struct{ *os.File }
+
+// Open fails.
+func Open(Place, Request) (*Stream, error) { return nil, errPlatform }
+
+// Lost is nil here.
+func (*Stream) Lost() error { return nil }
+
 // Ask fails.
 func Ask(Place) (Status, error) { return Status{}, errPlatform }
 

@@ -43,6 +43,7 @@ type server struct {
 	idle    *time.Timer
 	served  int
 	running int
+	editors int
 }
 
 var errBusy = errors.New("there is a resident process")
@@ -207,7 +208,7 @@ func (c *conn) receive() (m message, err error) {
 	if err := m.decode(b); err != nil {
 		return m, err
 	}
-	if m.op == opRun && m.Files[len(m.Files)-1] == nil {
+	if (m.op == opRun || m.op == opSession) && m.Files[len(m.Files)-1] == nil {
 		return m, errMessage
 	}
 	return m, nil
@@ -290,15 +291,22 @@ func (s *server) serve(ctx context.Context, c *conn) {
 		return
 	}
 	c.say(accepted, nil)
-	s.answer(ctx, c, m.Request)
+	if m.op == opSession {
+		s.answer(ctx, c, m.Request, s.Session, &s.editors)
+	} else {
+		s.answer(ctx, c, m.Request, s.Handler, &s.running)
+	}
 }
 
 // answer runs the handler for a client that may go away, or have it stopped.
-func (s *server) answer(ctx context.Context, c *conn, r Request) {
+func (s *server) answer(process context.Context, c *conn, r Request, handler Handler, counted *int) {
 	call := &Call{Request: r, Got: Now(), Kill: make(chan struct{}), server: s, conn: c}
-	s.count(1)
-	ctx, cancel := context.WithCancelCause(ctx)
+	s.count(counted, 1)
+	ctx, cancel := context.WithCancelCause(process)
 	defer cancel(nil)
+	if counted == &s.editors {
+		defer call.cut(ctx)()
+	}
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -315,9 +323,12 @@ func (s *server) answer(ctx context.Context, c *conn, r Request) {
 			}
 		}
 	}()
-	status, notes, err := s.handle(ctx, call)
-	call.close() // before the client knows: who reads its output waits for its end
-	s.count(-1)  // and what it asks for next finds it over
+	status, notes, err := s.handle(ctx, call, handler)
+	if counted == &s.editors && process.Err() != nil {
+		status = stoppedStatus
+	}
+	call.close()         // before the client knows: who reads its output waits for its end
+	s.count(counted, -1) // and what it asks for next finds it over
 	var no *Declined
 	switch {
 	case errors.As(err, &no):
@@ -330,7 +341,7 @@ func (s *server) answer(ctx context.Context, c *conn, r Request) {
 }
 
 // handle keeps a mistake of ours in one call from ending the others.
-func (s *server) handle(ctx context.Context, call *Call) (status int, notes string, err error) {
+func (s *server) handle(ctx context.Context, call *Call, handler Handler) (status int, notes string, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.Log("panic: %v\n%s", r, debug.Stack())
@@ -338,17 +349,19 @@ func (s *server) handle(ctx context.Context, call *Call) (status int, notes stri
 			status = 3
 		}
 	}()
-	return s.Handler(ctx, call)
+	return handler(ctx, call)
 }
 
 // count keeps the number of calls, and the time since the last one.
-func (s *server) count(d int) {
+func (s *server) count(what *int, d int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running += d; d > 0 {
+	if what == &s.running && d > 0 {
 		s.served++
+	}
+	if *what += d; d > 0 {
 		s.idle.Stop()
-	} else if s.running == 0 {
+	} else if s.running+s.editors == 0 {
 		s.idle.Reset(s.Idle)
 	}
 }
@@ -356,7 +369,7 @@ func (s *server) count(d int) {
 func (s *server) status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Status{PID: os.Getpid(), Started: s.started, Calls: s.served, Running: s.running}
+	st := Status{PID: os.Getpid(), Started: s.started, Calls: s.served, Running: s.running, Editors: s.editors}
 	for root := range s.engines {
 		st.Roots = append(st.Roots, root)
 	}

@@ -22,7 +22,7 @@ const Supported = true
 // Everything is little-endian.
 
 // protocol changes with the layout of messages, kinds and operations.
-const protocol = 1
+const protocol = 2
 
 var magic = [4]byte{'d', 'x', 'd', 0}
 
@@ -35,6 +35,7 @@ const (
 	opRun byte = iota
 	opStatus
 	opStop
+	opSession
 )
 
 // Kinds of what the resident process says.
@@ -58,6 +59,7 @@ type message struct {
 	op        byte
 	program   file.Identity
 	inherited string
+	stream    int // of opSession
 	Request
 }
 

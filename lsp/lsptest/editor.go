@@ -71,6 +71,9 @@ type Client struct {
 	Options      map[string]any // initializationOptions
 	Folders      []string       // of the workspace; none: the editor's
 	Settings     any            // what workspace/configuration is answered with
+
+	// Serve is what serves, nil for server.Serve.
+	Serve func(ctx context.Context, in io.Reader, out io.Writer, o server.Options) error
 }
 
 // Rich is a client that draws a tree of tests, in a workspace that the user
@@ -100,7 +103,11 @@ func StartUntrusted(t testing.TB, dir string, opts server.Options) *Editor {
 // StartClient is Start for any client.
 func StartClient(t testing.TB, dir string, opts server.Options, c Client) *Editor {
 	t.Helper()
-	e := connect(t, dir, opts)
+	serve := c.Serve
+	if serve == nil {
+		serve = server.Serve
+	}
+	e := connect(t, dir, opts, serve)
 	e.settings = c.Settings
 	capabilities := map[string]any{"workspace": map[string]any{"codeLens": map[string]any{"refreshSupport": true}}}
 	for k, v := range c.Capabilities {
@@ -120,7 +127,7 @@ func StartClient(t testing.TB, dir string, opts server.Options, c Client) *Edito
 }
 
 // connect runs a server that waits for initialize.
-func connect(t testing.TB, dir string, opts server.Options) *Editor {
+func connect(t testing.TB, dir string, opts server.Options, serve func(context.Context, io.Reader, io.Writer, server.Options) error) *Editor {
 	toServer, in := io.Pipe()
 	out, fromServer := io.Pipe()
 	e := &Editor{
@@ -128,7 +135,7 @@ func connect(t testing.TB, dir string, opts server.Options) *Editor {
 		diags: map[string]diagnostics{}, changed: make(chan struct{}), done: make(chan struct{}), served: make(chan error, 1),
 	}
 	go func() {
-		err := server.Serve(context.Background(), toServer, fromServer, opts)
+		err := serve(context.Background(), toServer, fromServer, opts)
 		fromServer.Close() // as the end of a process would
 		toServer.Close()
 		e.served <- err
@@ -150,6 +157,15 @@ func (e *Editor) Stop() {
 	}
 	e.in.Close()
 	<-e.done
+}
+
+// Ended waits for the server to end by itself, and returns why.
+func (e *Editor) Ended() error {
+	e.stopped = true
+	err := <-e.served
+	e.in.Close()
+	<-e.done
+	return err
 }
 
 func (e *Editor) write(msg map[string]any) {

@@ -56,7 +56,7 @@ func (s *server) lookDue(snap *workspace.Snapshot, r *engine.Request) *dueNow {
 // narrow has a part run only what is due of the items that it would run.
 // Returned are these, and why the others are not.
 func (s *server) narrow(p *part, items []*pytest.Item) (due []*pytest.Item, left []testproto.Deselected, err error) {
-	p.folder.engine.Settle()
+	p.folder.engine().Settle()
 	p.folder.ws.Apply(workspace.Update{Disk: true})
 	snap := p.folder.ws.Disk()
 	cfg, env, err := snap.Configure()

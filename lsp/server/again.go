@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/run"
 	"github.com/dx-py/dx-py-ls/engine/watch"
@@ -108,7 +109,7 @@ func (s *server) continuously(r *testRun) error {
 					clear(ended)
 					r.announce.conclude()
 					for _, p := range round {
-						p.folder.engine.Settle() // which files the tests write
+						p.folder.engine().Settle() // which files the tests write
 					}
 				}
 			case <-r.again.kick:
@@ -183,6 +184,7 @@ func joined(parts []*part) (out []*part) {
 		if o := out[at]; p.whole {
 			o.keys, o.whole = nil, true
 		}
+		out[at].seen = out[at].seen || p.seen
 		for _, k := range p.keys {
 			out[at].add(k, "")
 		}
@@ -215,7 +217,9 @@ func (s *server) reached(r *testRun, now map[*folder]*edits) (paths []string, ou
 	return paths, out
 }
 
-// dependents are what a part has of tests that files reach, nil for none.
+// dependents are what a part has of tests that files reach, nil for none: by
+// functions only those that are due, where an audit has shown that this can be
+// done.
 func (s *server) dependents(p *part, changed []string) (*part, error) {
 	snap := p.folder.ws.Disk()
 	cfg, env, err := snap.Configure()
@@ -247,9 +251,23 @@ func (s *server) dependents(p *part, changed []string) (*part, error) {
 	c := on.Reach(rels)
 	one := *p
 	one.keys, one.whole = nil, false
+	var reached []*pytest.Item
 	for _, it := range items {
 		if _, yes := c.Reason(it); yes {
-			one.take(p, it)
+			reached = append(reached, it)
+		}
+	}
+	var reasons []plan.Reason
+	if reasons, one.seen = engine.ByFunctions(snap, &q, reached); !one.seen {
+		reasons = make([]plan.Reason, len(reached))
+	}
+	parted := map[string]bool{} // files of which some tests are not due
+	for i, it := range reached {
+		parted[it.Path] = parted[it.Path] || one.seen && !reasons[i].Due
+	}
+	for i, it := range reached {
+		if !one.seen || reasons[i].Due {
+			one.take(p, it, parted[it.Path])
 		}
 	}
 	if len(one.keys) == 0 {
@@ -258,9 +276,14 @@ func (s *server) dependents(p *part, changed []string) (*part, error) {
 	return &one, nil
 }
 
-// take has a part run a test as another one has it: its file, or the key in it.
-func (p *part) take(from *part, it *pytest.Item) {
+// take has a part run a test as another one has it: its file, when it need not
+// be by itself, or the key in it.
+func (p *part) take(from *part, it *pytest.Item, itself bool) {
 	path, name := keyOf(it)
+	file := key{path, ""}
+	if itself {
+		file.name = name
+	}
 	for _, k := range from.keys {
 		if k.path == path && k.name != "" {
 			if k.covers(path, name) || strings.HasPrefix(k.name, name+"[") {
@@ -269,10 +292,10 @@ func (p *part) take(from *part, it *pytest.Item) {
 			continue
 		}
 		if k.covers(path, name) {
-			p.add(key{path, ""}, "")
+			p.add(file, "")
 		}
 	}
 	if from.whole {
-		p.add(key{path, ""}, "")
+		p.add(file, "")
 	}
 }

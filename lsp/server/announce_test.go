@@ -46,7 +46,7 @@ func told(t interface{ Fatal(...any) }, r *bufio.Reader) (method string, params 
 func announcing() (*announcer, *bufio.Reader, func()) {
 	out, w := io.Pipe()
 	in, _ := io.Pipe()
-	conn := jsonrpc2.NewConn(jsonrpc2.NewHeaderStream(pipe{in, w}), jsonrpc2.WithCodec(codec{}))
+	conn := jsonrpc2.NewConn(jsonrpc2.NewHeaderStream(pipe{in, w, func() {}}), jsonrpc2.WithCodec(codec{}))
 	conn.Go(context.Background(), jsonrpc2.MethodNotFoundHandler)
 	s := &server{conn: conn, base: context.Background(), log: slog.New(slog.DiscardHandler)}
 	return newAnnouncer(s, "r", true), bufio.NewReader(out), func() { conn.Close(); out.Close() }

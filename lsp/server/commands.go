@@ -171,7 +171,7 @@ func (s *server) restartWorkers(ctx context.Context) error {
 	folders := slices.Clone(s.folders)
 	s.mu.Unlock()
 	for _, f := range folders {
-		f.engine.Close()
+		f.engine().Close()
 		f.ws.Apply(workspace.Update{Disk: true})
 	}
 	s.nestAll() // a virtual environment may have come, of which no event tells

@@ -68,6 +68,10 @@ func foldersOf(p *protocol.InitializeParams) []place {
 // error, since an edit there cannot be meant. Editors for which "\r" is a
 // character of the line (Neovim with fileformat=unix) have positions behind it.
 func (s *server) offset(text []byte, pos protocol.Position) (int, error) {
+	return offset(text, pos, s.utf8)
+}
+
+func offset(text []byte, pos protocol.Position, inBytes bool) (int, error) {
 	at := 0
 	for range pos.Line {
 		k := bytes.IndexByte(text[at:], '\n')
@@ -84,7 +88,7 @@ func (s *server) offset(text []byte, pos protocol.Position) (int, error) {
 		line = line[:k]
 	}
 	end := len(bytes.TrimSuffix(line, []byte{'\r'}))
-	if s.utf8 {
+	if inBytes {
 		if int(pos.Character) > len(line) {
 			return at + end, nil
 		}

@@ -95,7 +95,7 @@ func (s *server) trust(yes bool) {
 			s.runs.cancel("")
 			s.runs.wait(ctx)
 			for _, f := range folders {
-				f.engine.Close()
+				f.engine().Close()
 			}
 		})
 	}

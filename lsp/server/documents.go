@@ -49,30 +49,39 @@ func (s *server) DidChange(_ context.Context, p *protocol.DidChangeTextDocumentP
 	if old == nil {
 		return fmt.Errorf("change of %s, which is not open", path)
 	}
-	text := old.text
-	for _, c := range p.ContentChanges {
-		switch c := c.(type) {
-		case *protocol.TextDocumentContentChangeWholeDocument:
-			text = []byte(c.Text)
-		case *protocol.TextDocumentContentChangePartial:
-			next, err := s.splice(text, c)
-			if err != nil {
-				return fmt.Errorf("change of %s: %w", path, err)
-			}
-			text = next
-		}
+	text, err := edited(old.text, p, s.utf8)
+	if err != nil {
+		return fmt.Errorf("change of %s: %w", path, err)
 	}
 	s.set(&document{uri: old.uri, path: path, version: p.TextDocument.Version, text: text})
 	return nil
 }
 
+// edited returns the text behind all edits of a message, none of them when one
+// cannot be meant.
+func edited(text []byte, p *protocol.DidChangeTextDocumentParams, inBytes bool) ([]byte, error) {
+	for _, c := range p.ContentChanges {
+		switch c := c.(type) {
+		case *protocol.TextDocumentContentChangeWholeDocument:
+			text = []byte(c.Text)
+		case *protocol.TextDocumentContentChangePartial:
+			next, err := splice(text, c, inBytes)
+			if err != nil {
+				return nil, err
+			}
+			text = next
+		}
+	}
+	return text, nil
+}
+
 // splice returns the text behind one edit.
-func (s *server) splice(text []byte, c *protocol.TextDocumentContentChangePartial) ([]byte, error) {
-	from, err := s.offset(text, c.Range.Start)
+func splice(text []byte, c *protocol.TextDocumentContentChangePartial, inBytes bool) ([]byte, error) {
+	from, err := offset(text, c.Range.Start, inBytes)
 	if err != nil {
 		return nil, err
 	}
-	to, err := s.offset(text, c.Range.End)
+	to, err := offset(text, c.Range.End, inBytes)
 	if err != nil {
 		return nil, err
 	}

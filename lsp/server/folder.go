@@ -22,7 +22,8 @@ type folder struct {
 	path     string
 	uri      uri.URI // as the client wrote it
 	ws       *workspace.Workspace
-	engine   engine.Engine
+	own      engine.Engine                    // unless there is another
+	shared   func(root string) *engine.Engine // nil: there is none
 	settings settings
 	closed   bool
 	gone     chan struct{} // closed when the folder is
@@ -43,7 +44,7 @@ func (s *server) addFolder(path string, u uri.URI) *folder {
 		}
 	}
 	f := &folder{path: path, uri: uri.URI(strings.Clone(string(u))), gone: make(chan struct{}), watched: watched{begun: make(chan struct{})}}
-	f.engine.Attentive = true
+	f.own.Attentive, f.shared = true, s.opts.Engine
 	f.ws = workspace.New(f.base(s))
 	s.folders = append(s.folders, f)
 	return f
@@ -53,7 +54,18 @@ func (s *server) addFolder(path string, u uri.URI) *folder {
 func (f *folder) close() {
 	f.closed = true
 	f.ws.Close()
-	f.engine.Close()
+	f.own.Close()
+}
+
+// engine is what runs the tests of the folder.
+func (f *folder) engine() *engine.Engine { return f.engineOf(f.rootOf()) }
+
+// engineOf is what runs tests below a rootdir of pytest's in the folder.
+func (f *folder) engineOf(root string) *engine.Engine {
+	if f.shared != nil {
+		return f.shared(root)
+	}
+	return &f.own
 }
 
 // DidChangeWorkspaceFolders opens and closes folders. Buffers go to the folder

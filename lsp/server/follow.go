@@ -52,7 +52,7 @@ func (s *server) follow(ctx context.Context) {
 
 func (s *server) followFolder(f *folder, w *followed) {
 	if f.ran.Swap(false) {
-		f.engine.Settle()
+		f.engine().Settle()
 		s.mu.Lock()
 		if !f.closed {
 			f.ws.Apply(workspace.Update{Disk: true}) // cases that are known now

@@ -25,8 +25,8 @@ type found struct {
 	turned []turned                             // results that became stale, or good again
 }
 
-func newFound() found {
-	return found{pending: newPending()}
+func newFound(before int) found {
+	return found{pending: newPending(), generation: int64(before) << 32}
 }
 
 func (f *found) next() int64 {

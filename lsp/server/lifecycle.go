@@ -76,8 +76,8 @@ func (s *server) Initialize(_ context.Context, p *protocol.InitializeParams) (*p
 	for _, f := range slices.Clone(s.folders) {
 		s.nest(f, f.findInner(f.settings.off()))
 	}
-	if p.ProcessID != nil {
-		go s.watchParent(int(*p.ProcessID))
+	if p.ProcessID != nil && !s.opts.Forwarded {
+		go WatchProcess(int(*p.ProcessID), s.conn.Done(), s.exit)
 	}
 	result := &protocol.InitializeResult{
 		Capabilities: capabilities(encoding),
@@ -145,9 +145,11 @@ func (s *server) Shutdown(context.Context) error { return nil }
 
 // Exit ends the server.
 func (s *server) Exit(context.Context) error {
-	s.once.Do(func() { close(s.exited) })
+	s.exit()
 	return nil
 }
+
+func (s *server) exit() { s.once.Do(func() { close(s.exited) }) }
 
 // trusts reads initializationOptions: {"trusted": true}.
 func trusts(options []byte) bool {

@@ -4,31 +4,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchParent ends the server when the process that started it is gone: by a
-// descriptor of the process, which becomes readable when it ends.
-func (s *server) watchParent(pid int) {
+// WatchProcess calls gone when a process has ended: by a descriptor of it,
+// which becomes readable then. It returns once stop is closed, a second later.
+func WatchProcess(pid int, stop <-chan struct{}, gone func()) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		if err == unix.ESRCH {
-			s.once.Do(func() { close(s.exited) })
+			gone()
 		}
 		return // an old kernel: the closed pipe ends the server
 	}
 	defer unix.Close(fd)
 	for {
-		// The server may end first: look up once a second.
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 1000)
 		if n > 0 {
-			s.once.Do(func() { close(s.exited) })
+			gone()
 			return
 		}
 		if err != nil && err != unix.EINTR {
 			return
 		}
 		select {
-		case <-s.exited:
-			return
-		case <-s.conn.Done():
+		case <-stop:
 			return
 		default:
 		}

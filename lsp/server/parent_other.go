@@ -2,5 +2,5 @@
 
 package server
 
-// watchParent relies on the pipe: it closes when the client ends.
-func (s *server) watchParent(int) {}
+// WatchProcess relies on the pipe: it closes when the client ends.
+func WatchProcess(int, <-chan struct{}, func()) {}

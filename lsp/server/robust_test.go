@@ -28,7 +28,13 @@ var pieces = []string{
 // TestAnySequence sends random messages, right and wrong ones. The server
 // answers each request, does not end, and knows what a fresh one knows that is
 // given the same buffers.
-func TestAnySequence(t *testing.T) {
+func TestAnySequence(t *testing.T) { anySequence(t, false) }
+
+// TestAnySequenceKilled does so through a forwarder, and kills the server now
+// and then.
+func TestAnySequenceKilled(t *testing.T) { anySequence(t, true) }
+
+func anySequence(t *testing.T, killed bool) {
 	rapid.Check(t, func(r *rapid.T) {
 		dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "conftest.py": conftest, "test_a.py": failing, "test_b.py": fixtures})
 		opts := options
@@ -37,9 +43,16 @@ func TestAnySequence(t *testing.T) {
 		if rapid.Bool().Draw(r, "utf8") {
 			capabilities["general"] = map[string]any{"positionEncodings": []string{"utf-8"}}
 		}
-		e := lsptest.StartClient(t, dir, opts, lsptest.Client{Capabilities: capabilities})
+		client, mortal := lsptest.Client{Capabilities: capabilities}, &lsptest.Mortal{}
+		if killed {
+			client.Serve = mortal.Serve
+		}
+		e := lsptest.StartClient(t, dir, opts, client)
 		names := []string{"test_a.py", "test_b.py", "conftest.py", "new/test_new.py", "notes.txt"}
 		for range rapid.IntRange(1, 40).Draw(r, "messages") {
+			if killed && rapid.IntRange(0, 4).Draw(r, "kill") == 0 {
+				mortal.Kill()
+			}
 			act(r, e, rapid.SampledFrom(names).Draw(r, "file"))
 		}
 		fresh := lsptest.StartClient(t, dir, opts, lsptest.Client{Capabilities: capabilities})

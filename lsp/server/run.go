@@ -35,7 +35,13 @@ type runs struct {
 	next    int
 }
 
-func newRuns() runs { return runs{live: map[string]*testRun{}, changed: make(chan struct{})} }
+func newRuns(before int) runs {
+	return runs{live: map[string]*testRun{}, changed: make(chan struct{}), next: before * numbers}
+}
+
+// numbers is how many runs, and how many shows of progress, a server may count
+// before it comes to those of the next one.
+const numbers = 1_000_000
 
 // testRun is one run that a client has asked for: by a command, or by
 // dx-py/runTests.
@@ -73,6 +79,7 @@ type part struct {
 	kind   string      // "", or what needs a process of its own: debugKind, coverageKind
 	due    *engine.Due // nil: all runs
 	only   []key       // what is due of it
+	seen   bool        // its tests go by functions: those that run are observed anew
 }
 
 // open registers a run; its id must be unused. "" takes a new one.
@@ -295,9 +302,10 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 		status, err = s.alone(ctx, r, p, q, sink)
 	} else {
 		ran := engine.Outcomes{}
-		status, err = p.folder.engine.Run(ctx, q, sink, ran)
-		if p.due != nil && p.due.ByFunctions && err == nil && ctx.Err() == nil {
-			p.folder.engine.ObserveAgain(ctx, q, ran)
+		e := p.folder.engineOf(own.Root)
+		status, err = e.Run(ctx, q, sink, ran)
+		if (p.seen || p.due != nil && p.due.ByFunctions) && err == nil && ctx.Err() == nil {
+			e.ObserveAgain(ctx, q, ran)
 		}
 		p.folder.ran.Store(true)
 	}

@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
 	"github.com/dx-py/dx-py-ls/lsp/lsptest"
+	"github.com/dx-py/dx-py-ls/lsp/server"
 )
 
 // TestRunLens runs tests by their lenses, with a real pytest: results stand in
@@ -118,5 +121,35 @@ func TestCancelRun(t *testing.T) {
 	}
 	if lens := e.Lenses("test_a.py")[1]; lens != "4: Run" {
 		t.Errorf("lens %q after the cancel", lens)
+	}
+}
+
+// TestClosedPipeInARun closes the client's end while a command runs tests: the
+// server does not wait for them.
+func TestClosedPipeInARun(t *testing.T) {
+	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "test_a.py": "def test_a():\n    open('fifo', 'w').write('x')\n    while True: pass\n"})
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in, w := io.Pipe()
+	opts := options
+	opts.Env = map[string]string{"PATH": os.Getenv("PATH"), "VIRTUAL_ENV": filepath.Dir(filepath.Dir(enginetest.Python(t, "9.2.0")))}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(context.Background(), in, io.Discard, opts) }()
+	for _, m := range []string{
+		`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"processId":null,"rootUri":"file://` + dir + `","capabilities":{},"initializationOptions":{"trusted":true}}}`,
+		`{"jsonrpc":"2.0","id":2,"method":"workspace/executeCommand","params":{"command":"dx-py.server.run","arguments":[{"uri":"file://` + dir + `/test_a.py"}]}}`,
+	} {
+		if _, err := io.WriteString(w, message(m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := os.ReadFile(fifo); string(b) != "x" {
+		t.Fatal(err)
+	}
+	w.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"go.lsp.dev/jsonrpc2"
 	"go.lsp.dev/protocol"
 
+	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/lsp/testproto"
 )
 
@@ -27,6 +28,16 @@ type Options struct {
 	Env      map[string]string
 	StateDir string
 	Log      *slog.Logger // nil: errors to standard error
+
+	// Engine is whose processes run a project's tests, by pytest's rootdir: they
+	// belong to somebody else, who closes them. nil: each folder has its own.
+	Engine func(root string) *engine.Engine
+	// Forwarded says that another process stands between the client and this one:
+	// it watches the client's process.
+	Forwarded bool
+	// Before counts the servers that the client had in this session: what they
+	// have numbered is not numbered again.
+	Before int
 }
 
 // GCPercent is the garbage collector's setting for a process that serves: from
@@ -41,13 +52,13 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	defer cancel()
 	s := &server{
 		opts: o, docs: map[string]*document{}, exited: make(chan struct{}), log: o.Log,
-		runs: newRuns(), found: newFound(), following: newPending(),
+		runs: newRuns(o.Before), working: working{next: o.Before * numbers}, found: newFound(o.Before), following: newPending(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	defer s.close()
-	stream := jsonrpc2.NewHeaderStream(pipe{interruptible(in), out})
+	stream := jsonrpc2.NewHeaderStream(pipe{Interruptible(in), out, func() { s.runs.cancel("") }})
 	s.conn = jsonrpc2.NewConn(stream, jsonrpc2.WithCodec(codec{}))
 	s.client = protocol.ClientDispatcher(s.conn)
 	s.base = ctx
@@ -80,6 +91,15 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 type pipe struct {
 	io.Reader
 	io.Writer
+	ended func() // called when there is nothing to read: a command that runs tests would hold up the end
+}
+
+func (p pipe) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	if err != nil {
+		p.ended()
+	}
+	return n, err
 }
 
 func (p pipe) Close() error {

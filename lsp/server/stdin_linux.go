@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// interruptible makes a file's reads end when it is closed: a read of standard
+// Interruptible makes a file's reads end when it is closed: a read of standard
 // input, which blocks, would hold the server up behind exit until the client
 // closes its end. The descriptor is not made non-blocking, since standard
 // output may be the same socket.
-func interruptible(r io.Reader) io.Reader {
+func Interruptible(r io.Reader) io.Reader {
 	f, ok := r.(*os.File)
 	if !ok {
 		return r

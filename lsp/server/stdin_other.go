@@ -4,6 +4,6 @@ package server
 
 import "io"
 
-// interruptible leaves a reader as it is: the end of the client's pipe ends a
+// Interruptible leaves a reader as it is: the end of the client's pipe ends a
 // read.
-func interruptible(r io.Reader) io.Reader { return r }
+func Interruptible(r io.Reader) io.Reader { return r }

@@ -93,7 +93,7 @@ class Alone:
             pass  # of what ends a session after its item
         entered, rows = self.functions.take(self.config)
         if outcome.ended:
-            said = {"functions": entered, "rows": rows, "outcome": outcome.word(),
+            said = {"functions": entered, "rows": rows, "outcome": outcome.word(), "sources": self.functions.sources(self.config),
                     "random": bool(getattr(getattr(item, "obj", None), "is_hypothesis_test", False))}
             if recorder is not None:
                 said["observed"] = recorder.observer.take()

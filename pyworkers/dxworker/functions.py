@@ -3,7 +3,7 @@ it is begun again, so that what runs a thousand times costs as much as what runs
 import os
 import sys
 
-from .observer import STDLIB
+from .observer import LINECACHE, STDLIB, shows_source
 
 NAME = "dx-py"
 IDS = (4, 3)  # that have no meaning of their own: debuggers, coverage and profilers have theirs
@@ -14,6 +14,7 @@ class Functions:
         self.reason = ""  # why nothing can be seen
         self.entered, self.ran, self.found, self.rows, self.files, self.roots = [], [], {}, {}, {}, None
         self.lined = {}  # by file name, whether its lines are told of
+        self.looked = set()  # sources that something looked at: they are read once and kept
         # What is there already ran before anybody looked.
         self.before = [f for f in (getattr(m, "__file__", None) for m in list(sys.modules.values())) if isinstance(f, str)]
         monitoring = getattr(sys, "monitoring", None)
@@ -26,11 +27,17 @@ class Functions:
             return
         monitoring.use_tool_id(IDS[0], NAME)
         note, note_line, disable = self.entered.append, self.ran.append, monitoring.DISABLE
-        lined, local, set_local, lines = self.lined, monitoring.get_local_events, monitoring.set_local_events, monitoring.events.LINE
+        lined, looked = self.lined, self.looked
+        local, set_local, lines = monitoring.get_local_events, monitoring.set_local_events, monitoring.events.LINE
 
         def enter(code, offset):
             note(code)
             name = code.co_filename
+            if name == LINECACHE and code.co_name == "getlines":
+                frame = sys._getframe(1)
+                if shows_source(frame):
+                    looked.add(str(frame.f_locals.get("filename")))
+                return None
             if name not in lined:
                 lined[name] = name.endswith(".py") and not name.startswith(STDLIB) and "site-packages" not in name
             if lined[name] and not local(IDS[0], code) and code.co_name != "<module>":
@@ -58,6 +65,7 @@ class Functions:
         """Forgets what was entered, and tells of all again."""
         del self.entered[:], self.ran[:]
         self.found, self.rows = {}, {}
+        self.looked.clear()
         sys.monitoring.restart_events()
 
     def settle(self, config):
@@ -87,6 +95,10 @@ class Functions:
         that is not in it nobody knows them."""
         self.settle(config)
         return {rel: sorted(names) for rel, names in self.found.items()}, {rel: sorted(rows) for rel, rows in self.rows.items()}
+
+    def sources(self, config):
+        """Whether something looked at more of the project's sources than what ran."""
+        return any(self.relative(name, config) is not None for name in list(self.looked))
 
     def early(self, config):
         return sorted({rel for rel in (self.relative(name, config) for name in self.before) if rel is not None})

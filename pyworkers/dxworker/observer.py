@@ -17,6 +17,30 @@ OPENS = frozenset(("sqlite3.connect", "ctypes.dlopen"))
 # Folders of pytest's own code, and of the library that it lists folders with before 7: what it reads for itself is known without looking.
 OWN = tuple(os.sep + os.path.join(*name) + os.sep for name in (("_pytest",), ("pluggy",), ("site-packages", "py")))
 
+LIB = STDLIB[0]
+LINECACHE, TRACEBACKS = LIB + "linecache.py", (LIB + "traceback.py", LIB + "warnings.py")
+BETWEEN = (LINECACHE, LIB + "tokenize.py", LIB + "inspect.py", LIB + "doctest.py", LIB + "codecs.py", "<frozen codecs>")
+
+
+def shown(frame):
+    """Whether a frame's code reads a source for a traceback or a warning: these show lines that ran."""
+    through = False
+    while frame is not None and frame.f_code.co_filename in BETWEEN:
+        if frame.f_code.co_filename == LIB + "inspect.py":
+            return False
+        through = through or frame.f_code.co_filename == LINECACHE
+        frame = frame.f_back
+    return through and frame is not None and frame.f_code.co_filename in TRACEBACKS
+
+
+def shows_source(frame):
+    """Whether the code that a frame of linecache is in shows more of a source than what ran, and is not pytest's."""
+    if shown(frame):
+        return False
+    while frame is not None and frame.f_code.co_filename in BETWEEN:
+        frame = frame.f_back
+    return frame is not None and not any(own in frame.f_code.co_filename for own in OWN)
+
 
 def standard(frame):
     return frame.f_code.co_filename.startswith(STDLIB) and "site-packages" not in frame.f_code.co_filename
@@ -86,6 +110,8 @@ class Observer:
             self.opaque.add(opener)
 
     def _edge(self, path, frame):
+        if path.endswith(".py") and shown(frame):
+            return
         opener = self._opener(frame)
         if opener is not None and (opener != path or path.endswith(".py")):
             self.edges.setdefault(opener, set()).add(path)

@@ -14,7 +14,11 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Getenv("DX_TEST_PROGRAM") != "" { // the program, for tests that need its processes
-		os.Exit(cli.Main(append([]string{"dx-py"}, os.Args[1:]...), os.Stdin, os.Stdout, os.Stderr))
+		name := "dx-py"
+		if os.Args[0] == "dx-py-ls" {
+			name = os.Args[0]
+		}
+		os.Exit(cli.Main(append([]string{name}, os.Args[1:]...), os.Stdin, os.Stdout, os.Stderr))
 	}
 	testscript.Main(m, map[string]func(){
 		"dx-py": func() { os.Exit(cli.Main(append([]string{"dx-py"}, os.Args[1:]...), os.Stdin, os.Stdout, os.Stderr)) },

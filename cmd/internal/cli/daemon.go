@@ -77,8 +77,8 @@ func (p *program) daemonStatus() error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "process %d, for %s, %s (%d now), socket in %s\n",
-		s.PID, time.Since(s.Started).Round(time.Second), plural(s.Calls, "run"), s.Running, place.Dir)
+	fmt.Fprintf(p.stdout, "process %d, for %s, %s (%d now), %s, socket in %s\n",
+		s.PID, time.Since(s.Started).Round(time.Second), plural(s.Calls, "run"), s.Running, plural(s.Editors, "editor"), place.Dir)
 	for _, root := range s.Roots {
 		fmt.Fprintf(p.stdout, "  %s\n", root)
 	}
@@ -101,7 +101,7 @@ func (p *program) daemonServe() error {
 	defer signal.Stop(hangups)
 	log := slog.New(slog.NewTextHandler(p.stderr, nil)).With("pid", os.Getpid())
 	return daemon.Serve(ctx, daemon.Options{
-		Place: place, Handler: answer, Idle: idleTime, Ready: daemon.Ready,
+		Place: place, Handler: answer, Session: session, Idle: idleTime, Ready: daemon.Ready,
 		Log: func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) },
 	})
 }

@@ -44,10 +44,13 @@ func wanted(args []string, env func(string) string) bool {
 			break
 		}
 	}
-	if no := env("DX_PY_NO_DAEMON"); no != "" && no != "0" {
-		return false
-	}
-	return asked || env("CI") == ""
+	return !off(env) && (asked || env("CI") == "")
+}
+
+// off reports whether the environment forbids a resident process.
+func off(env func(string) string) bool {
+	no := env("DX_PY_NO_DAEMON")
+	return no != "" && no != "0"
 }
 
 // unwelcome reports whether a project's configuration is against a resident

@@ -11,9 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +19,6 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/daemon"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
-	"github.com/dx-py/dx-py-ls/lsp/server"
 )
 
 // Version is the version of the program.
@@ -130,33 +127,6 @@ func (p *program) fail(err error) int {
 		fmt.Fprintf(p.stderr, "error: %v\nSee --help.\n", err)
 	}
 	return exitUsage
-}
-
-// serve is the language server on standard input and output.
-func (p *program) serve(args []string) int {
-	for _, a := range args {
-		switch a {
-		case "--stdio":
-		case "--version":
-			fmt.Fprintln(p.stdout, "dx-py-ls", Version)
-			return exitOK
-		case "-h", "--help":
-			fmt.Fprint(p.stdout, serverHelp)
-			return exitOK
-		default:
-			fmt.Fprintf(p.stderr, "error: unknown argument %q\n\n%s", a, serverHelp)
-			return exitUsage
-		}
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	debug.SetGCPercent(server.GCPercent)
-	opts := server.Options{Version: Version, Env: p.env, StateDir: p.stateDir("")}
-	if err := server.Serve(ctx, p.stdin, p.stdout, opts); err != nil {
-		fmt.Fprintf(p.stderr, "error: %v\n", err)
-		return exitProblems
-	}
-	return exitOK
 }
 
 const serverHelp = `dx-py-ls is a language server and test engine for Python.

@@ -48,6 +48,10 @@ type watching struct {
 	stuck  map[string]bool
 	digest map[string]file.Digest // of what changed, at the last look
 	writes writes
+
+	observing <-chan struct{}        // closed when the tests that ran have been observed anew; nil when they are not
+	late      map[string]bool        // what changed meanwhile, and maybe by them; with whether it came
+	written   func() map[string]bool // what tests were seen to write, absolute
 }
 
 // watch runs tests again and again, whenever something changes.
@@ -83,6 +87,7 @@ func (p *program) watch(f testFlags) error {
 	w := &watching{
 		p: p, flags: f, words: words, screen: newScreen(p, f.format == "jsonl"), done: make(chan result, 1),
 		inbox: watch.NewInbox(), owed: map[string]bool{}, stuck: map[string]bool{}, digest: map[string]file.Digest{}, writes: newWrites(),
+		late: map[string]bool{}, written: func() map[string]bool { return engine.Written(&r) },
 	}
 	w.graphed = r.State != "" && r.Config != nil && r.Env.HasPytest
 	w.screen.keys = keys != nil
@@ -138,6 +143,11 @@ func (w *watching) loop(keys <-chan rune, signals <-chan os.Signal) int {
 			w.proceed()
 		case r := <-w.done:
 			w.ended(r)
+		case <-w.observing:
+			w.sync()
+			w.observing = nil
+			w.judgeLate()
+			w.proceed()
 		case k, ok := <-keys:
 			if !ok || w.key(k) { // the terminal may have gone
 				return exitOK

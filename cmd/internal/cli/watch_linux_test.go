@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
+	"github.com/dx-py/dx-py-ls/engine/history"
 )
 
 // console is a program in front of a person, or of a pipe.
@@ -337,6 +338,70 @@ def test_w():
 	// an edit while nothing runs counts all the same
 	c.write("out.txt", "edit")
 	c.expect(fmt.Sprintf("run %d · out.txt changed", runs+1), "1 passed", help)
+	c.press("q")
+	c.ends(0)
+}
+
+// TestWatchByFunction observes anew what has run: what the tests write then is
+// no edit, and the next edit goes by what was seen.
+func TestWatchByFunction(t *testing.T) {
+	python, there := enginetest.PythonWith(t, "3.13", "9.2.0")
+	if !there {
+		python, there = enginetest.PythonWith(t, "3.12", "9.2.0")
+	}
+	if !there {
+		return
+	}
+	text := "def f():\n    return %d\n\n\ndef g():\n    return %d\n"
+	c := watchWith(t, true, map[string]string{
+		"pytest.ini": "[pytest]\n", "lib.py": fmt.Sprintf(text, 1, 2), "test_a.py": `
+import time, lib
+def test_f(): assert lib.f()
+def test_g(): assert lib.g()
+def test_w():
+    assert lib.f()
+    open("out.txt", "w").write(str(time.time_ns()))
+`}, "--python", python)
+	c.expect("run 1", "3 passed", help)
+	run := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command("dx-py", append(args, "--python", python)...)
+		cmd.Dir, cmd.Env = c.dir, c.cmd.Env
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	if said := run("affected", "--audit"); !strings.Contains(said, "3 go by the functions") {
+		t.Fatal(said)
+	}
+	c.expect("out.txt changed", "3 passed", help) // another program's run wrote it
+	// Till what ran is observed, an edit of another function is what only files tell.
+	c.write("lib.py", fmt.Sprintf(text, 3, 2))
+	c.expect("lib.py changed · what is due", "2 passed", "2 run · 1 unchanged", help)
+	var states []string
+	for _, kv := range c.cmd.Env {
+		if at, ok := strings.CutPrefix(kv, "DX_PY_STATE_DIR="); ok {
+			states, _ = filepath.Glob(filepath.Join(at, "*", "executed"))
+		}
+	}
+	if len(states) != 1 {
+		t.Fatalf("state: %v", states)
+	}
+	for late := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		x := history.OpenExecuted(filepath.Dir(states[0]))
+		f, w := len(x.Of("test_a.py::test_f")), len(x.Of("test_a.py::test_w"))
+		x.Close()
+		if f == 2 && w == 2 {
+			break
+		}
+		if time.Now().After(late) {
+			t.Fatalf("observed %d and %d times", f, w)
+		}
+	}
+	c.write("lib.py", fmt.Sprintf(text, 3, 4))
+	c.expect("lib.py changed · what is due", "1 passed", "1 run · 2 unchanged", help)
 	c.press("q")
 	c.ends(0)
 }

@@ -32,6 +32,10 @@ func (w *watching) absorb() {
 		if !w.differs(p) || w.now != nil && w.writes.known(p, batch.Came[p]) {
 			continue
 		}
+		if w.now == nil && w.observing != nil && w.maybeTheirs(p) {
+			w.late[p] = batch.Came[p]
+			continue
+		}
 		w.owed[p] = true
 		w.held = false
 		if w.now != nil {
@@ -42,6 +46,29 @@ func (w *watching) absorb() {
 		w.now.superseded = true
 		w.now.cancel(run.Interrupted)
 	}
+}
+
+// maybeTheirs reports whether tests that are observed may have written a file:
+// sources are taken for edits, but for those that tests were seen to write.
+func (w *watching) maybeTheirs(path string) bool {
+	return !isSource(path) || w.written()[path]
+}
+
+// judgeLate tells edits from what the tests wrote that were observed.
+func (w *watching) judgeLate() {
+	if len(w.late) == 0 {
+		return
+	}
+	written := w.written()
+	for p, came := range w.late {
+		if came {
+			w.writes.came[p] = true
+		}
+		if !written[p] && !w.writes.isOwn(p) && !w.writes.temporary(p) {
+			w.owed[p] = true
+		}
+	}
+	clear(w.late)
 }
 
 // maxDigest is the size up to which a file is compared with what it was. A

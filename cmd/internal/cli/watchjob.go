@@ -71,6 +71,8 @@ func (w *watching) afterChange() *job {
 // is what it runs.
 func (w *watching) start(j *job) {
 	w.sync()
+	w.observing = nil // a run comes first
+	w.judgeLate()
 	w.next, w.held = nil, false
 	if j == nil {
 		j = w.afterChange()
@@ -92,7 +94,6 @@ func (w *watching) start(j *job) {
 	w.now = j
 	f := w.flags
 	f.affected = f.affected || j.due
-	f.unobserved = true // what tests write while nothing is said to run would be an edit
 	if j.ids != nil {
 		f.rest = slices.Clone(f.rest)
 		for _, at := range slices.Backward(w.words) {
@@ -146,7 +147,7 @@ func (w *watching) ended(r result) {
 	}
 	w.sync()
 	j := w.now
-	w.now = nil
+	w.now, w.observing = nil, w.p.engine.Observing()
 	j.cancel(nil)
 	switch {
 	case j.superseded || j.stopped:

@@ -64,11 +64,16 @@ const maxStops = 2
 // cancelled for it.
 func (w *writes) during(path string) bool {
 	w.now[w.name(path)] = true
-	if path != anything && !slices.Contains([]string{".py", ".pyi", ".toml", ".ini", ".cfg"}, filepath.Ext(path)) {
+	if path != anything && !isSource(path) {
 		return false
 	}
 	w.hit[path] = true
 	return w.stops[path] < maxStops
+}
+
+// isSource reports whether a file is code or configuration.
+func isSource(path string) bool {
+	return slices.Contains([]string{".py", ".pyi", ".toml", ".ini", ".cfg"}, filepath.Ext(path))
 }
 
 // cancelled ends a run that was cancelled. What changed in it says nothing: it

@@ -238,6 +238,24 @@ eventually("it is cancelled", freshLenses, function(l)
   return l[4] == "19: Run"
 end)
 
+-- the resident process is killed: nobody notices
+local resident = tonumber(vim.fn.system({ vim.env.DX_BINARY, "--cli", "daemon" }):match("^process (%d+), .* 1 editor,"))
+if not resident then
+  fail("the resident process", vim.fn.system({ vim.env.DX_BINARY, "--cli", "daemon" }))
+end
+local before = client().id
+vim.api.nvim_buf_set_lines(0, 0, 0, false, { "# one" })
+vim.uv.kill(resident, "sigkill")
+vim.api.nvim_buf_set_lines(0, 0, 0, false, { "# two" })
+eventually("lenses of the buffer though the resident process is gone", freshLenses, function(l)
+  return l[4] ~= nil and l[4]:find("^21: ") ~= nil
+end)
+if not client() or client().id ~= before then
+  fail("another client", client())
+end
+vim.api.nvim_buf_set_lines(0, 0, 2, false, {})
+vim.cmd("silent write")
+
 -- a server that is killed, and a new one
 local old = client()
 local pid

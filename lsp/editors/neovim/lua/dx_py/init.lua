@@ -221,6 +221,14 @@ local function lenses(bufnr)
       refresh()
     end
   end })
+  -- a server that ends owes lenses now and then: Neovim would wait for them, and
+  -- ask for no more
+  vim.api.nvim_create_autocmd("LspDetach", { buffer = bufnr, group = M.group, callback = function(args)
+    local client = vim.lsp.get_client_by_id(args.data.client_id)
+    if client and client.name == "dx_py_ls" then
+      vim.lsp.codelens.on_codelens(nil, {}, { bufnr = bufnr, client_id = client.id, method = "textDocument/codeLens" }, {})
+    end
+  end })
   refresh()
 end
 

@@ -1,0 +1,199 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/dx-py/dx-py-ls/lsp/lsptest"
+	"github.com/dx-py/dx-py-ls/lsp/server"
+	"github.com/dx-py/dx-py-ls/lsp/testproto"
+)
+
+// editor is an editor with a process of the program; vars are for its
+// environment.
+type editor struct {
+	*lsptest.Editor
+	h    *home
+	cmd  *exec.Cmd
+	said *bytes.Buffer // on standard error; to be read when it has ended
+}
+
+func (h *home) editor(vars ...string) *editor {
+	h.t.Helper()
+	x := &editor{h: h, cmd: h.command(vars...), said: &bytes.Buffer{}}
+	x.cmd.Args, x.cmd.Stderr = []string{"dx-py-ls", "--stdio"}, x.said
+	c := lsptest.Rich()
+	c.Serve = func(_ context.Context, in io.Reader, out io.Writer, _ server.Options) error {
+		w, err := x.cmd.StdinPipe()
+		if err != nil {
+			return err
+		}
+		x.cmd.Stdout = out
+		if err := x.cmd.Start(); err != nil {
+			return err
+		}
+		go func() { _, _ = io.Copy(w, in) }()
+		return x.cmd.Wait()
+	}
+	x.Editor = lsptest.StartClient(h.t, h.dir, server.Options{}, c)
+	return x
+}
+
+// tests runs all tests.
+func (x *editor) tests(id string, want string) {
+	x.h.t.Helper()
+	r := x.Run(testproto.RunParams{RunID: id, Kind: "run", Include: []testproto.Ref{{Root: "file://" + x.h.dir, ID: "."}}})
+	if r.Ended.Outcome != want {
+		x.h.t.Errorf("run %s: %+v", id, r.Ended)
+	}
+}
+
+func (h *home) kill() {
+	h.t.Helper()
+	if err := syscall.Kill(h.pid(), syscall.SIGKILL); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+const numbered = "import os\nNUMBER = os.urandom(8).hex()\n"
+
+const telling = "import os\nfrom conftest import NUMBER\ndef test_a():\n    open(os.environ['TOLD'], 'w').write(NUMBER)\ndef test_b(): pass\n"
+
+// TestEditors has two editors and a shell at one project: one resident process
+// serves them. It is killed, and then ended for good: the editors go on.
+func TestEditors(t *testing.T) {
+	h := newHome(t, map[string]string{"conftest.py": numbered, "test_a.py": telling})
+	told := filepath.Join(t.TempDir(), "told")
+	h.vars = append(h.vars, "TOLD="+told)
+	// number tells the conftest apart that the last run had.
+	number := func() string {
+		t.Helper()
+		return string(must(os.ReadFile(told)))
+	}
+	one, two := h.editor(), h.editor()
+	for _, e := range []*editor{one, two} {
+		e.Open("test_a.py", telling)
+		e.Change("test_a.py", 0, 0, "\n# not saved\n")
+	}
+	lenses := func() {
+		t.Helper()
+		for _, e := range []*editor{one, two} {
+			e.Change("test_a.py", 0, 0, "\n")
+			at := strings.Count(e.Text("test_a.py")[:strings.Index(e.Text("test_a.py"), "def test_a")], "\n")
+			if got := e.Lenses("test_a.py"); len(got) == 0 || !strings.HasPrefix(got[len(got)-2], string(must(json.Marshal(at+1)))+": ") {
+				t.Errorf("lenses %q, that of test_a is not at %d", got, at+1)
+			}
+		}
+	}
+	lenses()
+	if s := h.run("daemon", "status"); !strings.Contains(s.out, " 2 editors,") {
+		t.Errorf("%s%s", s.out, s.stderr)
+	}
+	pid := h.pid()
+	one.tests("one", "passed")
+	a := number()
+	two.tests("two", "passed")
+	if b := number(); a != b {
+		t.Errorf("they have conftests of their own: %s, %s", a, b)
+	}
+	h.want(h.run("test"), 0, "2 passed")
+	if s := h.run("daemon", "status"); strings.Count(s.out, "\n") != 2 || !strings.Contains(s.out, "  "+h.dir+"\n") {
+		t.Errorf("not one engine:\n%s", s.out)
+	}
+	if h.pid() != pid || pid == 0 {
+		t.Errorf("processes %d and %d", pid, h.pid())
+	}
+	h.kill()
+	lenses()
+	if s := h.run("daemon", "status"); !strings.Contains(s.out, " 2 editors,") || h.pid() == pid {
+		t.Errorf("%s%s", s.out, s.stderr)
+	}
+	one.tests("three", "passed")
+	if number() == a {
+		t.Error("a killed process goes on")
+	}
+	h.want(h.run("test"), 0, "2 passed")
+	h.want(h.run("daemon", "stop"), 0, "")
+	lenses()
+	one.tests("four", "passed")
+	two.tests("five", "passed")
+	if pid := h.pid(); pid != 0 {
+		t.Errorf("process %d runs though it was ended", pid)
+	}
+	one.Stop()
+	two.Stop()
+	if t.Failed() {
+		t.Logf("%s\n%s", one.said, two.said)
+	}
+	h.nothingLeft()
+}
+
+func must(b []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// TestEditorAlone serves an editor without a resident process.
+func TestEditorAlone(t *testing.T) {
+	h := newHome(t, map[string]string{"test_a.py": "def test_a(): pass\n"})
+	open := filepath.Join(t.TempDir(), "open")
+	if err := os.Mkdir(open, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, vars := range map[string][]string{
+		"DX_PY_NO_DAEMON": {"DX_PY_NO_DAEMON=1"}, "CI": {"CI=true"}, "a folder that is open to others": {"DX_PY_RUNTIME_DIR=" + open},
+	} {
+		e := h.editor(vars...)
+		e.tests("one", "passed")
+		if h.pid() != 0 {
+			t.Errorf("%s: a resident process was started", name)
+		}
+		e.Stop()
+	}
+	h.write("pyproject.toml", "[tool.dx-py]\ndaemon = false\n")
+	e := h.editor()
+	e.tests("one", "passed")
+	if h.pid() != 0 {
+		t.Error("a resident process was started though the project does not want it")
+	}
+}
+
+// TestEditorKilled kills the process that an editor has started, in a run: that
+// ends, and the resident process stays.
+func TestEditorKilled(t *testing.T) {
+	h := newHome(t, map[string]string{"test_a.py": hanging})
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := h.editor("FIFO=" + fifo)
+	e.Call(testproto.MethodRunTests, testproto.RunParams{RunID: "one", Kind: "run", Include: []testproto.Ref{{Root: "file://" + h.dir, ID: "."}}}, nil)
+	f, err := os.Open(fifo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	pid := h.pid()
+	if err := e.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, f) // ends with the process that the test runs in
+	var exit *exec.ExitError
+	if err := e.Ended(); !errors.As(err, &exit) {
+		t.Errorf("the editor's process: %v", err)
+	}
+	if h.pid() != pid || pid == 0 {
+		t.Errorf("processes %d and %d", pid, h.pid())
+	}
+}
