@@ -101,6 +101,9 @@ func (d *dispatcher) hear(p *process, s Signal) {
 			return
 		}
 		d.deaths = 0
+		if d.queue != nil {
+			d.queue.end(s.Item, timing.Seconds())
+		}
 		d.end(p, s.Item, timing)
 	case wire.Report:
 		var r report

@@ -253,7 +253,7 @@ func (d *dispatcher) start() error {
 		return err
 	}
 	d.top = top
-	d.queue = newQueue(d.options.Plan)
+	d.queue = newQueue(d.options.Plan, d.items)
 	for slot := range len(d.queue.slots) {
 		// never more workers than there is work for; one even for none
 		idle := slot >= len(d.order)
@@ -347,7 +347,7 @@ func (d *dispatcher) feed(p *process) {
 		return
 	}
 	if d.stopping == "" {
-		if more := d.queue.take(p.slot, len(p.items)); len(more) > 0 {
+		if more := d.queue.take(p.slot, p.items); len(more) > 0 {
 			p.items = append(p.items, more...)
 			_ = p.Run(Pairs(more))
 		}
