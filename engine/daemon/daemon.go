@@ -87,6 +87,10 @@ func (c *Call) Begin() {
 // Engine returns the engine of a root. It stays the server's.
 func (c *Call) Engine(root string) *engine.Engine { return c.server.engine(root) }
 
+// Overdue is how long a run may take to end that was to end at once: who reads
+// its output may have stopped.
+const Overdue = 2 * time.Second
+
 // Options of Serve.
 type Options struct {
 	Place   Place
