@@ -195,6 +195,9 @@ func (x *subject) judge(m mutation, n int, quick bool) (v verdictOfEdit, err err
 		}
 	}
 	v.share, v.closure = float64(ran)/float64(len(x.clean)), x.closure(m)
+	if ran == 0 && ours.status != 0 && ours.status != 5 {
+		v.share = 1 // nothing can run
+	}
 	if quick && ran == len(x.clean) {
 		v.skipped, v.took = true, time.Since(began)
 		return v, nil
