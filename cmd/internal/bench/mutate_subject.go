@@ -70,7 +70,7 @@ func newSubject(s suite, binary, home string, narrow bool) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.limit = 4*time.Since(began) + time.Minute
+	limit := 4*time.Since(began) + time.Minute
 	second, err := x.plain(true)
 	if err != nil {
 		return nil, err
@@ -122,6 +122,7 @@ func newSubject(s suite, binary, home string, narrow bool) (*subject, error) {
 			x.idle++
 		}
 	}
+	x.limit = limit
 	return x, mirror(s.Src, filepath.Join(home, "clean"))
 }
 
