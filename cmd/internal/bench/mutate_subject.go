@@ -166,9 +166,9 @@ type verdictOfEdit struct {
 	missed, wrong  []string
 	left           []string // ids of tests that are missed, and did not run
 	order          int      // of them, those that end as ever when they run without the others
-	share, closure float64 // closure is -1 where no module was edited
-	skipped        bool    // nothing was left out, so that pytest was not asked
-	endless        bool    // a test hangs: nothing can be compared
+	share, closure float64  // closure is -1 where no module was edited
+	skipped        bool     // nothing was left out, so that pytest was not asked
+	endless        bool     // a test hangs: nothing can be compared
 	took           time.Duration
 }
 
