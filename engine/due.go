@@ -21,7 +21,7 @@ type Due struct {
 	Items       []*pytest.Item
 	Reasons     []plan.Reason // of Items
 	Files       []string      // with tests that are due, or that are broken; in pytest's order
-	All         int           // files with tests
+	All         int           // files with tests; 0 when nothing is due
 	Known       bool          // something is known of earlier runs
 	ByFunctions bool          // an audit has shown that what is due can be found by functions
 	Others      bool          // there may be tests that are not among Items: they are always due
@@ -30,26 +30,34 @@ type Due struct {
 // FindDue decides by what is known of earlier runs. The request's Root and
 // Config must be known.
 func FindDue(snap *workspace.Snapshot, r *Request) (*Due, error) {
+	look, recall := looking(r), recalling(r) // beside what finds the tests
 	suite, err := snap.Suite()
+	now := look()
+	if err != nil {
+		recall(func(history.Known) bool { return false })
+		return nil, err
+	}
+	reasons, known, narrowed, err := dueReasons(snap, r, suite.Items, suite.Empty(), now, recall)
 	if err != nil {
 		return nil, err
 	}
-	reasons, known, narrowed, err := dueReasons(snap, r, suite.Items, suite.Empty())
-	if err != nil {
-		return nil, err
-	}
-	g, err := snap.Graph()
-	if err != nil {
-		return nil, err
-	}
-	d := NewDue(suite, g, reasons)
+	d := NewDue(suite, graphOf(snap), reasons)
 	d.Known, d.ByFunctions = known, narrowed
 	return d, nil
 }
 
+// graphOf gives the graph of a snapshot that has a suite, when it is asked for:
+// of 10,000 files it takes twice as long as to see that none has changed.
+func graphOf(snap *workspace.Snapshot) func() *graph.Graph {
+	return func() *graph.Graph {
+		g, _ := snap.Graph() // it fails with the suite only
+		return g
+	}
+}
+
 // NewDue is Due with the reason of each item of the suite, then of each file
 // without tests.
-func NewDue(suite *discover.Suite, g *graph.Graph, reasons []plan.Reason) *Due {
+func NewDue(suite *discover.Suite, graph func() *graph.Graph, reasons []plan.Reason) *Due {
 	d := &Due{Items: suite.Items, Reasons: reasons[:len(suite.Items)], Known: true, Others: suite.Others}
 	due := map[string]bool{}
 	for i, p := range suite.Empty() {
@@ -60,6 +68,10 @@ func NewDue(suite *discover.Suite, g *graph.Graph, reasons []plan.Reason) *Due {
 			due[it.Path] = true
 		}
 	}
+	if len(suite.Problems) == 0 && !slices.ContainsFunc(reasons, func(r plan.Reason) bool { return r.Due }) {
+		return d
+	}
+	g := graph()
 	for _, x := range suite.Problems {
 		if g.IsRoot(x.Path) {
 			due[x.Path] = true // pytest says what is wrong with it
@@ -77,7 +89,7 @@ func NewDue(suite *discover.Suite, g *graph.Graph, reasons []plan.Reason) *Due {
 // DueReasons gives some tests their reasons, and says whether anything is known
 // of earlier runs.
 func DueReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item) (reasons []plan.Reason, known bool, err error) {
-	reasons, known, _, err = dueReasons(snap, r, items, nil)
+	reasons, known, _, err = dueReasons(snap, r, items, nil, workspace.StateOf(r.State, r.Config), recalling(r))
 	return reasons, known, err
 }
 
@@ -88,23 +100,67 @@ func ByFunctions(snap *workspace.Snapshot, r *Request, items []*pytest.Item) ([]
 		return nil, false
 	}
 	n.Close()
-	reasons, known, narrowed, err := dueReasons(snap, r, items, nil)
+	reasons, known, narrowed, err := dueReasons(snap, r, items, nil, workspace.StateOf(r.State, r.Config), recalling(r))
 	return reasons, known && narrowed && err == nil
 }
 
-func dueReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item, empty []string) (reasons []plan.Reason, known, narrowed bool, err error) {
+// looking begins to look at the project's files; what it returns waits for that.
+func looking(r *Request) func() history.State {
+	found := make(chan history.State, 1)
+	go func() { found <- workspace.StateOf(r.State, r.Config) }()
+	return func() history.State { return <-found }
+}
+
+// recaller is Recall, to be called once.
+type recaller func(f func(history.Known) bool)
+
+// recalling begins to recall, and is one state ahead of who asks: one of 10,000
+// files takes 20 ms to read.
+func recalling(r *Request) recaller {
+	states, enough := make(chan history.Known, 1), make(chan struct{})
+	go func() {
+		defer close(states)
+		Recall(r, func(k history.Known) bool {
+			select {
+			case states <- k:
+				return true
+			case <-enough:
+				return false
+			}
+		})
+	}()
+	return func(f func(history.Known) bool) {
+		for k := range states {
+			if !f(k) {
+				break
+			}
+		}
+		close(enough)
+		for range states { // until it has ended
+		}
+	}
+}
+
+func dueReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item, empty []string, now history.State, recall recaller) (reasons []plan.Reason, known, narrowed bool, err error) {
+	asked := false
+	defer func() {
+		if !asked {
+			recall(func(history.Known) bool { return false })
+		}
+	}()
 	d, err := Dependence(snap, r)
 	if err != nil {
 		return nil, false, false, err
 	}
 	d.Narrow = Narrowing(r)
 	defer d.Narrow.Close()
-	d.Items, d.Empty, d.Now = items, empty, workspace.StateOf(r.State, r.Config)
+	d.Items, d.Empty, d.Now = items, empty, now
 	d.Known = func(f func(history.Known) bool) {
 		if d.Now == nil {
 			return // too large a project to be looked at
 		}
-		Recall(r, func(k history.Known) bool {
+		asked = true
+		recall(func(k history.Known) bool {
 			known = true
 			return f(k)
 		})
@@ -119,11 +175,7 @@ func Dependence(snap *workspace.Snapshot, r *Request) (*plan.Due, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := snap.Graph()
-	if err != nil {
-		return nil, err
-	}
-	d := &plan.Due{Items: suite.Items, Graph: g, Root: r.Root, Tool: r.Config.Tool, Selection: r.Selection()}
+	d := &plan.Due{Items: suite.Items, Graph: graphOf(snap), Root: r.Root, Tool: r.Config.Tool, Selection: r.Selection()}
 	if r.State != "" {
 		d.Opened = history.LoadOpened(workspace.StateFolder(r.State, r.Root))
 	}

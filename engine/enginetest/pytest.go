@@ -91,6 +91,13 @@ func Reports(t testing.TB) map[string]string {
 	}
 }
 
+// Xdist returns the interpreter of an environment with pytest-xdist, for a
+// release of pytest.
+func Xdist(t testing.TB, version string) string {
+	t.Helper()
+	return environment(t, "xdist-"+version, "pytest=="+version, "pytest-xdist"+map[string]string{"7": "==3.5.0"}[version[:1]])
+}
+
 // Debugger returns the interpreter of an environment with debugpy, and with the
 // plugins that get into its way, on a release of Python such as "3.8"; false when
 // this machine has no such Python.

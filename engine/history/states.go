@@ -1,6 +1,7 @@
 package history
 
 import (
+	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"maps"
@@ -17,7 +18,7 @@ import (
 // one that differs in what a test does not depend on, knows its results again.
 
 // statesVersion changes with the encoding of the records.
-const statesVersion = 2
+const statesVersion = 3
 
 // maxStates is how many states are kept: one for each edit that was run, of
 // some branches. One of 10,000 files takes a megabyte.
@@ -76,14 +77,84 @@ type Known struct {
 	Passed    map[string]bool // ids of tests that passed, were skipped or failed as expected
 	Failed    map[string]bool
 	Whole     map[string]bool // files, relative to the root, of which all tests ran; those without tests too
+
+	version string // of what is kept
 }
 
-// knownRecord is Known on disk.
+// knownRecord is Known on disk: the newest of an environment in whole, each
+// other one as what makes it of the one that is next newer.
 type knownRecord struct {
 	Env, Selection        string
 	When                  time.Time
-	State                 State
-	Passed, Failed, Whole []string
+	Version, On           string   // On is the Version of the newer one, "" for none
+	State                 State    // of more files, or others than in the newer state
+	Gone                  []string // files of the newer state that are none of this one
+	Passed, Failed, Whole change
+}
+
+// change makes a set of another one.
+type change struct{ More, Less []string }
+
+func changeOf(from, to map[string]bool) (c change) {
+	for n := range to {
+		if !from[n] {
+			c.More = append(c.More, n)
+		}
+	}
+	for n := range from {
+		if !to[n] {
+			c.Less = append(c.Less, n)
+		}
+	}
+	slices.Sort(c.More)
+	slices.Sort(c.Less)
+	return c
+}
+
+func (c change) of(from map[string]bool) map[string]bool {
+	to := make(map[string]bool, len(from)+len(c.More))
+	maps.Copy(to, from)
+	for _, n := range c.Less {
+		delete(to, n)
+	}
+	for _, n := range c.More {
+		to[n] = true
+	}
+	return to
+}
+
+// record is k as it is kept behind a newer one.
+func (k *Known) record(newer *Known) knownRecord {
+	r := knownRecord{
+		Env: k.Env, Selection: k.Selection, When: k.When, Version: k.version, On: newer.version, State: State{},
+		Passed: changeOf(newer.Passed, k.Passed), Failed: changeOf(newer.Failed, k.Failed), Whole: changeOf(newer.Whole, k.Whole),
+	}
+	for p, d := range k.State {
+		if n, there := newer.State[p]; !there || n != d {
+			r.State[p] = d
+		}
+	}
+	for p := range newer.State {
+		if _, was := k.State[p]; !was {
+			r.Gone = append(r.Gone, p)
+		}
+	}
+	slices.Sort(r.Gone)
+	return r
+}
+
+// known is what a record says behind a newer one.
+func (r *knownRecord) known(newer *Known) Known {
+	k := Known{
+		Env: r.Env, Selection: r.Selection, When: r.When, version: r.Version, State: make(State, len(newer.State)+len(r.State)),
+		Passed: r.Passed.of(newer.Passed), Failed: r.Failed.of(newer.Failed), Whole: r.Whole.of(newer.Whole),
+	}
+	maps.Copy(k.State, newer.State)
+	for _, p := range r.Gone {
+		delete(k.State, p)
+	}
+	maps.Copy(k.State, r.State)
+	return k
 }
 
 // listKey is the record that lists the states, newest first, as listed.
@@ -111,30 +182,24 @@ func (s *States) list() (all []listed) {
 	return all
 }
 
-func (s *States) get(key string) (k Known, ok bool) {
-	r, ok := s.store.Get(key)
-	var rec knownRecord
-	if !ok || json.Unmarshal(r.Data, &rec) != nil {
-		return k, false
-	}
-	set := func(names []string) map[string]bool {
-		m := make(map[string]bool, len(names))
-		for _, n := range names {
-			m[n] = true
-		}
-		return m
-	}
-	return Known{rec.Env, rec.Selection, rec.When, rec.State, set(rec.Passed), set(rec.Failed), set(rec.Whole)}, true
-}
-
 // All calls f with what is known under an environment, the newest first, until
 // f returns false.
 func (s *States) All(env string, f func(Known) bool) {
+	s.each(env, func(_ string, k Known) bool { return f(k) })
+}
+
+func (s *States) each(env string, f func(key string, k Known) bool) {
+	newer := Known{}
 	for _, l := range s.list() {
 		if l.Env != env {
 			continue
 		}
-		if k, ok := s.get(l.Key); ok && !f(k) {
+		r, ok := s.store.Get(l.Key)
+		var rec knownRecord
+		if !ok || json.Unmarshal(r.Data, &rec) != nil || rec.On != newer.version {
+			return // and what older ones say cannot be told; two may have written at once
+		}
+		if newer = rec.known(&newer); !f(l.Key, newer) {
 			return
 		}
 	}
@@ -144,38 +209,68 @@ func (s *States) All(env string, f func(Known) bool) {
 func (s *States) Keep(k Known) error {
 	h := file.DigestOf([]byte(k.Env + "\x00" + k.State.text()))
 	key := hex.EncodeToString(h[:16])
-	if old, ok := s.get(key); ok {
-		merge := func(into, from, but map[string]bool) {
-			for n := range from {
-				if !but[n] {
-					into[n] = true
-				}
-			}
+	all := s.list()
+	k.version = rand.Text()
+	known := slices.ContainsFunc(all, func(l listed) bool { return l.Key == key })
+	var keys []string // of the others of the environment, as far as they get another newer one
+	var chain []Known
+	moved := 0 // the one of chain that followed on the state, where that was known and not the newest
+	s.each(k.Env, func(at string, old Known) bool {
+		if at == key {
+			k.merge(&old)
+			known, moved = false, len(chain)
+			return true
 		}
-		merge(k.Passed, old.Passed, k.Failed)
-		merge(k.Failed, old.Failed, k.Passed)
-		if old.Selection == k.Selection {
-			merge(k.Whole, old.Whole, nil)
+		keys, chain = append(keys, at), append(chain, old)
+		return known
+	})
+	var add []store.Record
+	put := func(key string, v any) error {
+		b, err := json.Marshal(v)
+		add = append(add, store.Record{Key: key, Data: b})
+		return err
+	}
+	if err := put(key, k.record(&Known{})); err != nil {
+		return err
+	}
+	if len(chain) > 0 {
+		if err := put(keys[0], chain[0].record(&k)); err != nil {
+			return err
 		}
 	}
-	sorted := func(m map[string]bool) []string { return slices.Sorted(maps.Keys(m)) }
-	b, err := json.Marshal(knownRecord{k.Env, k.Selection, k.When, k.State, sorted(k.Passed), sorted(k.Failed), sorted(k.Whole)})
-	if err != nil {
-		return err
+	if moved > 0 && moved < len(chain) {
+		if err := put(keys[moved], chain[moved].record(&chain[moved-1])); err != nil {
+			return err
+		}
 	}
 	list := []listed{{key, k.Env, k.When}}
 	kept := map[string]bool{key: true, listKey: true}
-	for _, l := range s.list() {
+	for _, l := range all {
 		if l.Key != key && len(list) < maxStates {
 			list = append(list, l)
 			kept[l.Key] = true
 		}
 	}
-	names, err := json.Marshal(list)
-	if err != nil {
+	if err := put(listKey, list); err != nil {
 		return err
 	}
-	return s.store.Save([]store.Record{{Key: key, Data: b}, {Key: listKey, Data: names}}, func(k string) bool { return kept[k] })
+	return s.store.Save(add, func(k string) bool { return kept[k] })
+}
+
+// merge takes in what was known before.
+func (k *Known) merge(old *Known) {
+	merge := func(into, from, but map[string]bool) {
+		for n := range from {
+			if !but[n] {
+				into[n] = true
+			}
+		}
+	}
+	merge(k.Passed, old.Passed, k.Failed)
+	merge(k.Failed, old.Failed, k.Passed)
+	if old.Selection == k.Selection {
+		merge(k.Whole, old.Whole, nil)
+	}
 }
 
 // text is the state in one piece.

@@ -28,8 +28,8 @@ type Reason struct {
 // Due is all that decides about which tests are due.
 type Due struct {
 	Items  []*pytest.Item
-	Empty  []string // files, absolute, that pytest imports and finds no test in
-	Graph  *graph.Graph
+	Empty  []string            // files, absolute, that pytest imports and finds no test in
+	Graph  func() *graph.Graph // asked only when something has changed
 	Root   string
 	Now    history.State
 	Opened history.Opened
@@ -62,15 +62,25 @@ func (d *Due) Decide() []Reason {
 		}
 		open = append(open, i)
 	}
+	reached := map[string]*Reached{} // many states differ from now in the same files
 	d.Known(func(k history.Known) bool {
-		c := d.Reach(k.State.Differs(d.Now))
+		differs := k.State.Differs(d.Now)
+		c := reached[strings.Join(differs, "\x00")]
+		if c == nil {
+			c = d.Reach(differs)
+			reached[strings.Join(differs, "\x00")] = c
+		}
 		open = slices.DeleteFunc(open, func(i int) bool {
 			it, r := items[i], &out[i]
 			passed, failed := d.passed(k, it), d.failed(k, it)
 			if !passed && !failed {
 				return false
 			}
-			reason, reached := c.Reason(it)
+			// The reason is asked for once: its path costs more than the rest.
+			reason, reached := Reason{}, c.reaches(it)
+			if reached && r.Text == "it has not passed yet" && passed {
+				reason, _ = c.Reason(it)
+			}
 			narrowed := reached && d.Narrow != nil && d.Narrow.same(d, &k, it)
 			reached = reached && !narrowed
 			switch {
@@ -201,7 +211,7 @@ func (d *Due) Reach(differs []string) *Reached {
 			}
 		}
 	}
-	c.reach = d.Graph.Affected(changed, wide...)
+	c.reach = d.Graph().Affected(changed, wide...)
 	for _, r := range c.reach.Roots() {
 		c.roots[d.Rel(r)] = true
 	}
@@ -219,11 +229,17 @@ func pathDir(rel string) string {
 	return "."
 }
 
+// reaches reports whether a test is reached by the change.
+func (c *Reached) reaches(it *pytest.Item) bool {
+	rel := c.d.Rel(it.Path)
+	return len(c.changed) > 0 && (c.all != "" || c.named[it.ID] != "" || c.roots[rel] || c.opaque[rel])
+}
+
 // Reason says why a test is reached by the change; false when it is not.
 func (c *Reached) Reason(it *pytest.Item) (Reason, bool) {
 	rel := c.d.Rel(it.Path)
 	switch {
-	case len(c.changed) == 0:
+	case !c.reaches(it):
 		return Reason{}, false
 	case c.all != "":
 		return Reason{Due: true, Text: c.all}, true
@@ -235,8 +251,6 @@ func (c *Reached) Reason(it *pytest.Item) (Reason, bool) {
 			return Reason{Due: true, Text: rel + " changed", Itself: true}, true
 		}
 		return Reason{Due: true, Text: c.d.Rel(path[len(path)-1].To) + " changed", Path: path}, true
-	case c.opaque[rel]:
-		return Reason{Due: true, Text: c.changed[0] + " changed, and it starts processes: what these read is not known"}, true
 	}
-	return Reason{}, false
+	return Reason{Due: true, Text: c.changed[0] + " changed, and it starts processes: what these read is not known"}, true
 }

@@ -103,7 +103,7 @@ func (n *Narrow) same(d *Due, k *history.Known, it *pytest.Item) bool {
 
 // apart reports whether a difference does not concern a test.
 func (n *Narrow) apart(d *Due, x *history.Execution, it *pytest.Item, c *difference) bool {
-	if _, reached := c.hard.Reason(it); reached {
+	if c.hard.reaches(it) {
 		return false
 	}
 	if len(c.soft) > 0 && (c.all || c.opaque[d.Rel(it.Path)]) {
@@ -214,7 +214,7 @@ func (d *Due) starting(by []string) (files map[string]bool, all bool) {
 func (d *Due) roots(on []string) map[string]bool {
 	files := map[string]bool{}
 	if len(on) > 0 {
-		for _, r := range d.Graph.Affected(on).Roots() {
+		for _, r := range d.Graph().Affected(on).Roots() {
 			files[d.Rel(r)] = true
 		}
 	}

@@ -138,10 +138,11 @@ func TestNarrowing(t *testing.T) {
 				enters[id][name] = []string{f}
 			}
 		}
-		d.Graph = graph.Build(graph.Input{
+		g := graph.Build(graph.Input{
 			Config: &config.Config{Options: config.Options{ImportMode: "prepend"}, Version: pytest.Newest, Root: root, Dir: root, ConfCutDir: root, PythonFiles: []string{"test_*.py"}},
 			Env:    &pyenv.Env{Editable: map[string]string{}, Stdlib: "/nowhere"}, Source: source, Roots: roots,
 		})
+		d.Graph = func() *graph.Graph { return g }
 		opaque := rapid.IntRange(0, 4).Draw(t, "opaque") == 0
 		if opaque {
 			d.Opened.Opaque = []string{"b.py"}

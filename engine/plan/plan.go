@@ -79,6 +79,9 @@ type Plan struct {
 	Fixed bool      // the workers keep to it
 	Whole bool      // batches must not be split
 	Left  []int     // items that another shard has
+	// Seconds is how long each of Input.Items is expected to take, negative where
+	// that is not known; nil when nothing is known.
+	Seconds []float64
 	// Unchanged are items that need not run: nothing they depend on has changed
 	// since they passed.
 	Unchanged []int
@@ -116,7 +119,8 @@ func Size(bs []Batch) (n int) {
 func Build(in Input) *Plan {
 	p := &Plan{Whole: in.Dist == LoadScope || in.Dist == LoadFile || in.Dist == LoadGroup}
 	batches := Cut(in.Items, in.Dist)
-	weight := weights(in)
+	p.Seconds = in.expected()
+	weight := weights(p.Seconds)
 	if in.Due != nil {
 		batches = p.due(batches, in)
 	}
@@ -152,18 +156,30 @@ func (p *Plan) due(batches []Batch, in Input) []Batch {
 	return kept
 }
 
+// expected is Plan.Seconds.
+func (in *Input) expected() []float64 {
+	if in.Seconds == nil {
+		return nil
+	}
+	out := make([]float64, len(in.Items))
+	for i, it := range in.Items {
+		if out[i] = in.Seconds(it.ID); out[i] >= 0 {
+			out[i] += overhead
+		}
+	}
+	return out
+}
+
 // weights returns the expected cost of each item; of those without history
 // that of the mean one.
-func weights(in Input) func(i int) float64 {
-	if in.Seconds == nil {
+func weights(seconds []float64) func(i int) float64 {
+	if seconds == nil {
 		return func(int) float64 { return 1 }
 	}
-	w := make([]float64, len(in.Items))
 	sum, known := 0.0, 0
-	for i, it := range in.Items {
-		if w[i] = in.Seconds(it.ID); w[i] >= 0 {
-			w[i] += overhead
-			sum += w[i]
+	for _, s := range seconds {
+		if s >= 0 {
+			sum += s
 			known++
 		}
 	}
@@ -171,12 +187,12 @@ func weights(in Input) func(i int) float64 {
 	if known > 0 {
 		mean = sum / float64(known)
 	}
-	for i := range w {
-		if w[i] < 0 {
-			w[i] = mean
+	return func(i int) float64 {
+		if seconds[i] < 0 {
+			return mean
 		}
+		return seconds[i]
 	}
-	return func(i int) float64 { return w[i] }
 }
 
 // overhead is what the smallest test costs a worker, in seconds: 27 µs.

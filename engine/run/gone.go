@@ -66,7 +66,7 @@ func (d *dispatcher) runnerEnded() error {
 	}
 	if len(d.again) > 0 && d.stopping == "" {
 		slices.Sort(d.again)
-		d.queue = newQueue(&plan.Plan{Slots: [][]plan.Batch{{{Items: d.again}}}})
+		d.queue = newQueue(&plan.Plan{Slots: [][]plan.Batch{{{Items: d.again}}}}, d.items)
 		d.again = nil
 		err := d.startRunner(0)
 		if d.queue.empty() {

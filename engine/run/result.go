@@ -101,6 +101,9 @@ func (d *dispatcher) hear(p *process, s Signal) {
 			return
 		}
 		d.deaths = 0
+		if d.queue != nil {
+			d.queue.end(s.Item, timing.Seconds())
+		}
 		d.end(p, s.Item, timing)
 	case wire.Report:
 		var r report
@@ -205,12 +208,15 @@ func (d *dispatcher) failed() {
 	}
 }
 
-// isDone takes the last thing that a worker says of itself.
-func (d *dispatcher) isDone(p *process, payload []byte) {
+// isDone takes the last thing that a worker says of itself, and returns why
+// the run is to end when a worker's session was ended by one of its tests or
+// plugins: with one process that ends all.
+func (d *dispatcher) isDone(p *process, payload []byte) (ends string) {
 	var said struct {
-		Status int     `json:"status"`
-		Output *string `json:"output"`
-		Error  *string `json:"error"`
+		Status int             `json:"status"`
+		Output *string         `json:"output"`
+		Error  *string         `json:"error"`
+		Exit   json.RawMessage `json:"exit"` // pytest.exit's message and status
 		Spent
 	}
 	if err := json.Unmarshal(payload, &said); err != nil {
@@ -225,6 +231,15 @@ func (d *dispatcher) isDone(p *process, payload []byte) {
 	case said.Output != nil || said.Error != nil:
 		d.down(p, payload)
 	}
+	switch {
+	case p.role != Runner:
+		return ""
+	case said.Exit != nil:
+		return "exit " + string(said.Exit)
+	case len(p.items) > 0:
+		return string(Interrupted) // by KeyboardInterrupt, or shouldstop
+	}
+	return ""
 }
 
 // down tells the session that reports how a worker of its own session ended.

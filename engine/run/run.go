@@ -49,7 +49,9 @@ type Workers interface {
 type Worker interface {
 	Run(pairs []uint32) error // items by place: first, count, first, count, ...
 	Finish() error            // no more items, or reports, will come
-	Stop(reason string) error // start nothing further
+	// Stop has nothing further started. The reason is for the user, unless it is
+	// Interrupted, or "exit " and pytest.exit's message and status as JSON.
+	Stop(reason string) error
 	Tell(kind wire.Kind, item int, payload []byte) error
 	Signal(os.Signal) error
 	Alarm() error // the test that runs has taken too long: end it by an exception
@@ -251,7 +253,7 @@ func (d *dispatcher) start() error {
 		return err
 	}
 	d.top = top
-	d.queue = newQueue(d.options.Plan)
+	d.queue = newQueue(d.options.Plan, d.items)
 	for slot := range len(d.queue.slots) {
 		// never more workers than there is work for; one even for none
 		idle := slot >= len(d.order)
@@ -345,7 +347,7 @@ func (d *dispatcher) feed(p *process) {
 		return
 	}
 	if d.stopping == "" {
-		if more := d.queue.take(p.slot, len(p.items)); len(more) > 0 {
+		if more := d.queue.take(p.slot, p.items); len(more) > 0 {
 			p.items = append(p.items, more...)
 			_ = p.Run(Pairs(more))
 		}
@@ -466,13 +468,11 @@ func (d *dispatcher) signal(ctx context.Context, s Signal) error {
 	}
 	switch s.Kind {
 	case wire.Done:
-		d.isDone(p, s.Payload)
+		ends := d.isDone(p, s.Payload)
 		delete(d.live, p.id) // the end of its process needs not be waited for
 		if p.role == Runner {
-			if len(p.items) > 0 {
-				// A test, or a plugin, ended the session: pytest.exit, an interrupt,
-				// shouldstop. With one process that ends all.
-				d.halt("interrupted")
+			if ends != "" {
+				d.halt(ends)
 			}
 			return d.runnerEnded()
 		}

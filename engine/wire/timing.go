@@ -16,6 +16,11 @@ type Timing struct {
 	Flags                 uint32
 }
 
+// Seconds is how long the phases that ran took together.
+func (t Timing) Seconds() float64 {
+	return float64(max(t.Setup, 0) + max(t.Call, 0) + max(t.Teardown, 0))
+}
+
 // Append writes a timing behind b.
 func (t Timing) Append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(t.Start))

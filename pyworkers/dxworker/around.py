@@ -242,11 +242,10 @@ class Warnings:
         self.bump()  # forgets what was warned of before, as a new context does
 
     def end(self, item):
-        if self.log:
-            for message in self.log[:]:
-                item.ihook.pytest_warning_recorded.call_historic(
-                    kwargs=dict(warning_message=message, nodeid=item.nodeid, when="runtest", location=None))
-            del self.log[:]
+        for message in self.log[:]:
+            item.ihook.pytest_warning_recorded.call_historic(
+                kwargs=dict(warning_message=message, nodeid=item.nodeid, when="runtest", location=None))
+        del self.log[:]
 
 
 class Assertions:

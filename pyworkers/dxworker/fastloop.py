@@ -150,7 +150,10 @@ class FastLoop:
                     self.warnings.leave()
                     if x.filters and self.warnings.per_item is not None:
                         with self.warnings.per_item(config=self.config, ihook=item.ihook, when="runtest", item=item):
-                            self.item(item, following, x)
+                            try:
+                                self.item(item, following, x)
+                            finally:
+                                self.outside()
                     else:
                         self.item(item, following, x)
                 else:
@@ -159,7 +162,9 @@ class FastLoop:
                     try:
                         self.item(item, following, x)
                     finally:
-                        self.warnings.end(item)
+                        if self.warnings.log:
+                            self.outside()
+                            self.warnings.end(item)
                 sink.end()
                 if session.shouldfail:
                     raise session.Failed(session.shouldfail)
@@ -168,11 +173,16 @@ class FastLoop:
         finally:
             self.leave()
 
+    def outside(self):
+        """What runs next, hooks of others, prints to where pytest's terminal reporter does."""
+        self.capture.suspend()
+        self.sink.terminal.settle()
+
     def leave(self):
         """Back to how pytest leaves things between items."""
         self.warnings.leave()
         self.logs.detach()
-        self.capture.suspend()
+        self.outside()
 
     def item(self, item, following, x):
         sink, impls = self.sink, x.impls
@@ -183,7 +193,7 @@ class FastLoop:
             if impls.log_start:
                 sink.started(item)
             else:
-                self.capture.suspend()
+                self.outside()
                 item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
             if getattr(item, "_request", True) is False:
                 item._initrequest()
@@ -207,7 +217,7 @@ class FastLoop:
             if impls.log_finish:
                 sink.finished(item)
             else:
-                self.capture.suspend()
+                self.outside()
                 item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         finally:
             self.assertions.end()
@@ -221,7 +231,7 @@ class FastLoop:
         start, began = now(), perf()
         try:
             if not x.impls.phase[k] or self.collectors is None or self.registry.changed:
-                self.capture.suspend()
+                self.outside()
                 self.logs.detach()
                 self.by_hooks(item, k, following)
             else:
@@ -310,7 +320,7 @@ class FastLoop:
             if failure is not None:
                 raise failure
 
-        self.capture.suspend()
+        self.outside()
         call = CallInfo.from_call(again, when)
         call.start, call.stop, call.duration = start, start + took, took
         hook = item.ihook

@@ -10,6 +10,8 @@ STARTS = frozenset(("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system"
 # Modules of multiprocessing, and of libraries that copied it, that start a process without an event; they open the pipe by which
 # it is told what to do.
 SPAWNS = ("popen_spawn", "popen_forkserver", "popen_loky")
+# Parts of the standard library that start programs to ask the system for a library, a name, an address, and wait for the answer.
+ASKING = ("ctypes/util.py", "platform.py", "uuid.py")
 LISTS = frozenset(("os.listdir", "os.scandir"))
 OPENS = frozenset(("sqlite3.connect", "ctypes.dlopen"))
 # Folders of pytest's own code, and of the library that it lists folders with before 7: what it reads for itself is known without looking.
@@ -38,6 +40,26 @@ def shows_source(frame):
     while frame is not None and frame.f_code.co_filename in BETWEEN:
         frame = frame.f_back
     return frame is not None and not any(own in frame.f_code.co_filename for own in OWN)
+
+
+def standard(frame):
+    return frame.f_code.co_filename.startswith(STDLIB) and "site-packages" not in frame.f_code.co_filename
+
+
+def outside(frame):
+    """The nearest frame that is not the standard library's; None for none."""
+    while frame is not None and standard(frame):
+        frame = frame.f_back
+    return frame
+
+
+def asks(frame):
+    """Whether one of ASKING is on the stack, in front of what called the standard library."""
+    while frame is not None and standard(frame):
+        if frame.f_code.co_filename[len(STDLIB[0]):] in ASKING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 class Observer:
@@ -82,7 +104,8 @@ class Observer:
             self._starts()
 
     def _starts(self):
-        opener = self._opener(sys._getframe(3))
+        frame = sys._getframe(3)
+        opener = None if asks(frame) else self._opener(frame)
         if opener is not None:
             self.opaque.add(opener)
 

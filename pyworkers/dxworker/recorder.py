@@ -3,11 +3,12 @@ import os
 import sys
 
 from . import coverage, debugger
-from .observer import STDLIB, WRITING, Observer
+from .observer import STDLIB, WRITING, Observer, asks, outside
 
 CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 CARED_FOR = ("capture.py", "cacheprovider.py", "rewrite.py", "faulthandler.py")
 CONFIGURATION = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py")
+TMPFILE = getattr(os, "O_TMPFILE", 0) & ~getattr(os, "O_DIRECTORY", 0)
 LOOKED_FOR = ("conftest.py", "__init__.py") + CONFIGURATION
 # Effects that a fork shares with its siblings, by the audit event that tells of them. sessionfinish and unconfigure, which
 # may undo them, run in every fork.
@@ -18,6 +19,62 @@ SHARED = {
     "os.system": "starts a process", "os.exec": "starts a process", "socket.bind": "binds a socket", "socket.connect": "connects a socket",
     "sqlite3.connect": "opens a database", "tempfile.mkstemp": "makes a temporary file", "tempfile.mkdtemp": "makes a temporary folder",
 }
+class Temporary:
+    """Folders and files with names of their own that were made meanwhile. One that is gone again was no effect, unless somebody
+    has kept its name: it would be the same for all forks."""
+    MADE = ("tempfile.mkdtemp", "tempfile.mkstemp")
+    # Where the events have paths, with the descriptors of the folders that these are relative to.
+    PATHS = {"os.mkdir": ((0, 2),), "os.remove": ((0, 1),), "os.rmdir": ((0, 1),), "shutil.rmtree": ((0, 1),), "os.rename": ((0, 2), (1, 3)),
+             "os.link": ((0, 2), (1, 3)), "os.symlink": ((1, 2),), "os.truncate": ((0, None),)}
+
+    def __init__(self):
+        self.made = {}  # what was made by whom, by its path
+
+    def has(self, path):
+        return any(path == made or path.startswith(made + os.sep) for made in self.made)
+
+    def holds(self, event, args):
+        """Whether something was done only to what is there, or in it."""
+        if not self.made or event not in self.PATHS:
+            return False
+        for at, folder in self.PATHS[event]:
+            path = args[at] if at < len(args) else None
+            if not isinstance(path, (str, bytes)) and not hasattr(path, "__fspath__"):
+                return False
+            path, fd = os.fsdecode(path), args[folder] if folder is not None and folder < len(args) else None
+            if isinstance(fd, int) and fd >= 0 and not os.path.isabs(path):
+                try:
+                    path = os.path.join(os.readlink("/proc/self/fd/%d" % fd), path)
+                except OSError:
+                    return False
+            if not self.has(os.path.abspath(path)):
+                return False
+        return True
+
+    def left(self):
+        """Whose is one that is there, or whose name is; "" for none."""
+        for path, who in self.made.items():
+            if os.path.lexists(path):
+                return who
+        return next(iter(self.made.values())) if self.made and self.named() else ""
+
+    def named(self):
+        """Whether the environment, a module or one of its classes, or an open descriptor has the name of what was made."""
+        paths = tuple(self.made)
+        spaces = [os.environ, dict(enumerate(sys.path)), Recorder._descriptors()]
+        for module in list(sys.modules.values()):
+            place = getattr(module, "__file__", None)
+            if isinstance(place, str) and not place.startswith(STDLIB):
+                known = vars(module)
+                spaces.append(known)
+                spaces.extend(vars(v) for v in list(known.values()) if issubclass(type(v), type) and vars(v).get("__module__") == module.__name__)
+        for space in spaces:
+            for value in list(space.values()):
+                # by their types: to ask for the class of an object may run its code
+                if issubclass(type(value), (str, bytes)) or type(value).__module__.startswith("pathlib"):
+                    if str.startswith(os.fsdecode(value), paths):
+                        return True
+        return False
 
 
 class Recorder:
@@ -27,6 +84,7 @@ class Recorder:
     def __init__(self):
         self.observer, self.observing = Observer(), False
         self.active, self.read, self.listed, self.shared = True, set(), set(), ""
+        self.temporary = Temporary()
         self.places = {}  # of modules: absolute, with the folder
         self.descriptors = self._descriptors()
         sys.addaudithook(self._hook)
@@ -42,8 +100,10 @@ class Recorder:
                 return
             path = os.path.abspath(os.fsdecode(path))
             if isinstance(flags, int) and flags & WRITING:
-                if not any(part in CACHES for part in path.split(os.sep)) and path != os.devnull:
-                    self._note("writes " + path)
+                if any(part in CACHES for part in path.split(os.sep)) or path == os.devnull or self.temporary.has(path):
+                    return
+                if not os.path.isdir(path) or flags & TMPFILE:  # tempfile opens a folder, with an opener of its own
+                    self.shared = self.shared or self._who("writes " + path)
             else:
                 self.read.add(path)
         elif event in ("os.listdir", "os.scandir"):
@@ -55,23 +115,27 @@ class Recorder:
                     self.listed.add(path)
         elif event in SHARED:
             path = args[0] if args and isinstance(args[0], (str, bytes)) else b""
-            if not any(part in CACHES for part in os.fsdecode(path).split(os.sep)):
-                self._note(SHARED[event])
+            if any(part in CACHES for part in os.fsdecode(path).split(os.sep)) or self.temporary.holds(event, args):
+                return
+            who = self._who(SHARED[event])
+            if who and event in Temporary.MADE:
+                self.temporary.made[os.path.abspath(os.fsdecode(path))] = who
+            elif who:
+                self.shared = self.shared or who
 
-    def _note(self, what):
-        """Keeps the first effect, with whose code it was; pytest's own capture files and caches are taken care of."""
-        if self.shared:
-            return
+    def _who(self, what):
+        """An effect, with whose code it is; "" where that is pytest's own, whose capture files and caches are taken care of, or a
+        question to the system."""
         frame = sys._getframe(2)
-        while frame is not None and frame.f_code.co_filename.startswith(STDLIB) and "site-packages" not in frame.f_code.co_filename:
-            frame = frame.f_back
+        if asks(frame):
+            return ""
+        frame = outside(frame)
         if frame is None:
-            self.shared = what
-            return
+            return what
         name = frame.f_code.co_filename
         if os.path.join("_pytest", "") in name and os.path.basename(name) in CARED_FOR or os.path.join("_pytest", "_dx", "") in name:
-            return
-        self.shared = "%s:%d %s" % (os.path.basename(name), frame.f_lineno, what)
+            return ""
+        return "%s:%d %s" % (os.path.basename(name), frame.f_lineno, what)
 
     @staticmethod
     def _descriptors():
@@ -127,7 +191,7 @@ class Recorder:
         cache = getattr(config, "cache", None)
         own = str(cache._cachedir) if cache is not None and not self._reads_cache(config) else None
         keep = [p for p in files | folders if own is None or not p.startswith(own)]
-        shared = self.shared
+        shared = self.shared or self.temporary.left()
         if not shared:
             before = {what for what in self.descriptors.values() if not what.startswith("anon_inode:")}  # pytest keeps another of them
             for fd, what in self._descriptors().items():
@@ -143,9 +207,7 @@ class Recorder:
     @staticmethod
     def _by_pytest():
         """Whether pytest itself lists a folder, or the import system: what matters to them is told otherwise."""
-        frame = sys._getframe(2)
-        while frame is not None and frame.f_code.co_filename.startswith(STDLIB) and "site-packages" not in frame.f_code.co_filename:
-            frame = frame.f_back
+        frame = outside(sys._getframe(2))
         return frame is None or os.path.join("_pytest", "") in frame.f_code.co_filename
 
     @staticmethod

@@ -77,8 +77,8 @@ class Replay:
         self.plugin.reporter = None
         try:
             self.config.hook.pytest_warning_recorded.call_historic(kwargs=dict(
-                warning_message=warnings.WarningMessage(text, category, said["path"], said["line"]), when=said["when"], nodeid=said["id"],
-                location=None))
+                warning_message=warnings.WarningMessage(text, category, said["path"], said["line"], source=said["source"]), when=said["when"],
+                nodeid=said["id"], location=None))
         finally:
             self.plugin.reporter = self.reporter
 

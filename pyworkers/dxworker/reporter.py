@@ -21,7 +21,7 @@ class Reporter:
         """runner: another process tells pytest's terminal and cache. text: reports carry what pytest prints of them. out: a
         descriptor of what pytest's terminal reporter writes to; None when nobody reads it."""
         self.config, self.ring, self.bulk, self.text, self.observer = config, ring, bulk, text, None
-        self.item, self.index, self.special, self.began = None, 0, False, 0.0
+        self.item, self.index, self.special, self.began, self.open = None, 0, False, 0.0, False
         self.start, self.took = 0.0, [-1.0, -1.0, -1.0]
         self.attributes = None  # of pytest's reports
         self.terminal = Terminal(config, out)
@@ -32,7 +32,7 @@ class Reporter:
 
     def begin(self, index, item, k=0):
         """k: the phase that it begins with, for who asks where a process has died."""
-        self.item, self.index, self.special = item, index, False
+        self.item, self.index, self.special, self.open = item, index, False, True
         if self.observer is not None:
             self.observer.test = item.location[0]
         self.start = 0.0
@@ -75,10 +75,15 @@ class Reporter:
         item._report_sections = sections
 
     def end(self):
-        took = self.took
+        took, self.open = self.took, False
         whole = not self.special and took[0] >= 0 and took[1] >= 0 and took[2] >= 0
         self.ring.timed(wire.PASSED if whole else wire.END, self.index, self.start, *took)
         self.terminal.flush_now_and_then()
+
+    def give_up(self):
+        """The session ends within an item, or between two. One that has a report of its call counts for pytest."""
+        if self.open and self.took[1] >= 0:
+            self.end()
 
     # ---- from pytest
 
@@ -134,7 +139,15 @@ class Reporter:
         w = warning_message
         self.ring.send(wire.WARNING, self.index, dump({
             "when": when, "id": nodeid, "category": w.category.__name__, "module": w.category.__module__, "message": str(w.message),
-            "path": w.filename, "line": w.lineno}))
+            "path": w.filename, "line": w.lineno, "source": source(w)}))
+
+
+def source(warning):
+    """What a ResourceWarning is about, as pytest-xdist sends it: pytest says how to find where that was made."""
+    try:
+        return None if warning.source is None else repr(warning.source)
+    except Exception:
+        return "?"
 
 
 def dump(data):
@@ -345,6 +358,11 @@ class Terminal:
     def flush(self):
         if self.out is not None:
             self.out.flush()
+
+    def settle(self):
+        """What waits in our own buffer is written, not what waits in pytest's."""
+        if self.apart:
+            self.flush()
 
     def flush_now_and_then(self):
         now = time.monotonic()

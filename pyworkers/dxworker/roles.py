@@ -7,6 +7,8 @@ import struct
 import sys
 import time
 
+from _pytest.outcomes import Exit
+
 from . import basetemp, coverage, wire
 from .alarm import Alarm
 from .around import Unsupported, own_capture_files
@@ -30,7 +32,7 @@ class Run:
         self.session, self.plugin = session, plugin
         self.items = list(session.items)  # by their places
         self.loop, self.reason = None, None
-        self.ran, self.spent = 0, (0.0, 0.0)
+        self.ran, self.spent, self.exit = 0, (0.0, 0.0), None
         try:
             self.loop = FastLoop(session, (plugin,))
         except Unsupported as e:
@@ -116,6 +118,10 @@ class Run:
                 self.loop.run(feed, sink)
             else:
                 self.whole_items(feed, sink)
+        except Exit as e:
+            self.exit = str(e.msg), e.returncode
+            reporter.give_up()
+            raise
         finally:
             plugin.reporter = None
             if role == "worker":
@@ -189,6 +195,8 @@ class Run:
     def stop(self, reason):
         if reason == "interrupted":
             raise KeyboardInterrupt
+        if reason.startswith("exit "):
+            raise Exit(*json.loads(reason[len("exit "):]))
         if self.session.shouldfail:
             raise self.session.Failed(self.session.shouldfail)
         self.session.shouldstop = reason or "stopped"
@@ -201,6 +209,8 @@ class Run:
             recorder.observing = False
             self.ring.send(wire.OBSERVED, 0, dump(recorder.observer.take()))
         said = {"status": status, "ran": self.ran, "wall": self.spent[0], "cpu": self.spent[1]}
+        if self.exit is not None:
+            said["exit"] = self.exit
         if isinstance(self.plugin.side, Slot):
             said.update(output(self.session.config, self.session, status))
         if coverage.active is not None:

@@ -43,6 +43,7 @@ type mutated struct {
 	mutations       int
 	changed         int       // mutations that changed an outcome
 	misses          int       // mutations of which a test was missed
+	order           int       // mutations that change outcomes only by which tests run before
 	wrong           int       // other exit statuses than pytest's, and crashes
 	shares, closure []float64 // selected tests of all, and those by imports as they happened, where an edit was of a module
 	sameShares      []float64 // the selected ones of the same mutations as closure
@@ -132,6 +133,9 @@ func (m mutating) suite(s suite) (*mutated, error) {
 		if v.skipped {
 			word = "all run"
 		}
+		if v.order > 0 {
+			word += fmt.Sprintf(", %d only behind others", v.order)
+		}
 		fmt.Printf("  %3d %-13s %5.1f%% selected, %s, %.1f s: %s\n", i+1, edit.Kind, 100*v.share, word, v.took.Seconds(), strings.ReplaceAll(edit.What, "\n", " "))
 		for _, w := range slices.Concat(v.missed[:min(5, len(v.missed))], v.wrong) {
 			fmt.Println("      " + w)
@@ -168,6 +172,9 @@ func (f *mutated) add(v verdictOfEdit) {
 	if len(v.wrong) > 0 {
 		f.wrong++
 	}
+	if v.order > 0 {
+		f.order++
+	}
 	f.shares = append(f.shares, v.share)
 	if v.closure >= 0 {
 		f.closure = append(f.closure, v.closure)
@@ -177,7 +184,7 @@ func (f *mutated) add(v verdictOfEdit) {
 
 // tellMutated prints the table; an error when there is a miss.
 func tellMutated(all []*mutated) error {
-	fmt.Printf("\n%-16s %6s %10s %8s %7s %6s   %s\n", "suite", "tests", "mutations", "changed", "missed", "wrong",
+	fmt.Printf("\n%-16s %6s %10s %8s %7s %6s %6s   %s\n", "suite", "tests", "mutations", "changed", "missed", "order", "wrong",
 		"selected: mean, median; of edited modules: selected, imports")
 	var sum mutated
 	for _, f := range all {
@@ -186,6 +193,7 @@ func tellMutated(all []*mutated) error {
 		sum.mutations += f.mutations
 		sum.changed += f.changed
 		sum.misses += f.misses
+		sum.order += f.order
 		sum.wrong += f.wrong
 		sum.shares = append(sum.shares, f.shares...)
 		sum.closure = append(sum.closure, f.closure...)
@@ -211,6 +219,6 @@ func tellRow(f *mutated) {
 	if len(f.shares) > 0 {
 		median = 100 * slices.Sorted(slices.Values(f.shares))[len(f.shares)/2]
 	}
-	fmt.Printf("%-16s %6d %10d %8d %7d %6d   %.1f%%, %.1f%%; %.1f%%, %.1f%%\n", f.name, f.tests, f.mutations, f.changed, f.misses, f.wrong,
+	fmt.Printf("%-16s %6d %10d %8d %7d %6d %6d   %.1f%%, %.1f%%; %.1f%%, %.1f%%\n", f.name, f.tests, f.mutations, f.changed, f.misses, f.order, f.wrong,
 		mean(f.shares), median, mean(f.sameShares), mean(f.closure))
 }

@@ -163,6 +163,8 @@ func (x *subject) apply(m mutation) error {
 type verdictOfEdit struct {
 	changed        int // tests whose outcome changed
 	missed, wrong  []string
+	left           []string // ids of tests that are missed, and did not run
+	order          int      // of them, those that end as ever when they run without the others
 	share, closure float64 // closure is -1 where no module was edited
 	skipped        bool    // nothing was left out, so that pytest was not asked
 	endless        bool    // a test hangs: nothing can be compared
@@ -212,9 +214,29 @@ func (x *subject) judge(m mutation, n int, quick bool) (v verdictOfEdit, err err
 	if err != nil {
 		return v, err
 	}
-	v.took = time.Since(began)
 	x.compare(&v, ours, theirs)
+	if x.audit != nil && len(v.left) > 0 && len(v.left) == len(v.missed) {
+		if err := x.alone(&v); err != nil {
+			return v, err
+		}
+	}
+	v.took = time.Since(began)
 	return v, nil
+}
+
+// alone runs what was left out by functions without what else has run: a test
+// whose outcome only those before it have changed does not execute the mutation.
+func (x *subject) alone(v *verdictOfEdit) error {
+	for _, id := range v.left {
+		y := *x
+		y.Args = []string{id}
+		a, err := y.plain(false)
+		if err != nil || a.tests[id] != x.clean[id] {
+			return err
+		}
+	}
+	v.order, v.missed, v.wrong = len(v.left), nil, nil
+	return nil
 }
 
 func (x *subject) compare(v *verdictOfEdit, ours, theirs answer) {
@@ -237,6 +259,7 @@ func (x *subject) compare(v *verdictOfEdit, ours, theirs answer) {
 		case is == "" && !ran && (ours.status != 0 || theirs.status == 0 || theirs.status == 5 || asEver):
 			// It is gone, and a run that pytest does not end well is not said to be well.
 		case !ran:
+			v.left = append(v.left, id)
 			v.missed = append(v.missed, fmt.Sprintf("MISS %s: not run, was %s, is %s", id, or(was, "not there"), or(is, "gone")))
 		case said != is && !(bad(said) && bad(is)):
 			v.missed = append(v.missed, fmt.Sprintf("MISS %s: %s, was %s, is %s", id, said, or(was, "not there"), or(is, "gone")))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/graph"
 	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
@@ -28,7 +29,7 @@ func (p *program) due(ws *workspace.Workspace, r *engine.Request, f *testFlags) 
 	if err != nil {
 		return nil, err
 	}
-	d := engine.NewDue(suite, g, reasons)
+	d := engine.NewDue(suite, func() *graph.Graph { return g }, reasons)
 	d.ByFunctions = byFunctions
 	return d, nil
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +31,9 @@ var unsteady = []struct {
 	{regexp.MustCompile(`  File "<string>", line 1, in <module>\n`), ""}, // the program that calls pytest
 	{regexp.MustCompile(`(time|timestamp)="[^"]*"`), `$1=""`},
 }
+
+// plainly is a shell's beginning of a command line of pytest's own.
+const plainly = `"$0" -c 'import sys; b = sys.argv.pop(1); sys.path[0] = b; sys.argv[0] = b + "/pytest"; import pytest; sys.exit(pytest.main())' "${0%/python}" `
 
 // TestNasty compares everything: what is printed, the exit status, JUnit's
 // file, of the projects in testdata/nasty, with every line of pytest arguments
@@ -67,8 +71,7 @@ func TestNasty(t *testing.T) {
 					if n++; n > 1 && !all {
 						break
 					}
-					const plain = `"$0" -c 'import sys; b = sys.argv.pop(1); sys.path[0] = b; sys.argv[0] = b + "/pytest"; import pytest; sys.exit(pytest.main())' "${0%/python}" `
-					want := theirs.sh(plain+args, python, python, "")
+					want := theirs.sh(plainly+args, python, python, "")
 					got := ours.sh(`"$0" pytest `+args, self, python, filepath.Join(ours.dir, "../state"))
 					if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
 						t.Errorf("%s: pytest (-), here (+):\n%.3000s", args, diff)
@@ -77,6 +80,92 @@ func TestNasty(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestNastyWorkers runs them with two workers, a file on one of them. What of
+// the text is not plain pytest's is pytest-xdist's, and what both have is
+// there; the order is nobody's. DX_NASTY=all has every line, else it is those
+// for workers.
+func TestNastyWorkers(t *testing.T) {
+	archives, err := filepath.Glob("../../../testdata/nasty/*.txtar")
+	if err != nil || len(archives) < 20 {
+		t.Fatal(archives, err)
+	}
+	all := os.Getenv("DX_NASTY") == "all"
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []string{"9.2.0", "7.4.4"} {
+		if version != "9.2.0" && !all {
+			break
+		}
+		for _, path := range archives {
+			a, err := txtar.ParseFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var lines []string
+			for line := range strings.Lines(string(a.Comment)) {
+				kind, args, _ := strings.Cut(strings.TrimSpace(line), ": ")
+				if kind == "args, workers" || all && (kind == "args" || kind == "args since 9" && version[0] == '9') {
+					lines = append(lines, args)
+				}
+			}
+			if len(lines) == 0 {
+				continue
+			}
+			t.Run(version+"/"+strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+				python := enginetest.Xdist(t, version)
+				one, two, ours := newNasty(t, a), newNasty(t, a), newNasty(t, a)
+				for _, args := range lines {
+					plain := unordered(one.sh(plainly+args, python, python, ""))
+					workers := args + " -n 2 --dist loadfile"
+					xdist := unordered(two.sh(plainly+workers, python, python, ""))
+					got := unordered(ours.sh(`"$0" pytest `+workers, self, python, filepath.Join(ours.dir, "../state")))
+					var diff []string
+					for l := range plain {
+						if xdist[l] && !got[l] {
+							diff = append(diff, "- "+l)
+						}
+					}
+					for l := range got {
+						if !plain[l] && !xdist[l] {
+							diff = append(diff, "+ "+l)
+						}
+					}
+					if slices.Sort(diff); len(diff) > 0 {
+						t.Errorf("%s: pytest (-), here (+):\n%.3000s", workers, strings.Join(diff, "\n"))
+					}
+				}
+			})
+		}
+	}
+}
+
+// ofWorkers are lines that say how far the tests are, and what pytest-xdist
+// tells of its workers.
+var ofWorkers = []struct {
+	what *regexp.Regexp
+	by   string
+}{
+	{regexp.MustCompile(`\x1b\[[\d;]*m`), ""},
+	{regexp.MustCompile(`^\[gw\d\] \[ *\d+%\] (\w+) (.*?) *$`), "$2 $1"},
+	{regexp.MustCompile(` +\[ *\d+%\]$`), ""},
+	{regexp.MustCompile(`^(\S+\.\w+ )?[.FEsxXRuGp,]+$|^\S+\.\w+(::\S+)? $`), ""},
+	{regexp.MustCompile(`^(.*collecting \.\.\.|.*collected \d+ |created: |\d workers |plugins: |\[gw\d\] |initialized: |ready: |scheduling tests|bringing up nodes).*`), ""},
+}
+
+// unordered are the lines of a text, each once.
+func unordered(text string) map[string]bool {
+	lines := map[string]bool{}
+	for l := range strings.SplitSeq(text, "\n") {
+		for _, u := range ofWorkers {
+			l = u.what.ReplaceAllString(l, u.by)
+		}
+		lines[strings.TrimRight(l, " ")] = true
+	}
+	return lines
 }
 
 // nasty is a copy of one of the projects.
