@@ -128,10 +128,12 @@ mutate: build
 # What has to hold before a commit.
 check: lint test
 
-# Signals to random processes at random moments; SEED repeats what failed.
+# Signals to random processes at random moments, with and without a resident
+# process; SEED repeats what failed.
 ROUNDS ?= 1000
 faults:
 	DX_ROUNDS=$(ROUNDS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run 'TestRandomSignals|TestFaults' ./engine
+	DX_ROUNDS=$(ROUNDS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run TestSignalsThroughResident ./cmd/internal/cli
 
 # Runs through one resident process with edits between, many clients at once,
 # the process killed: every answer right, nothing grows. SEED repeats.
@@ -145,6 +147,7 @@ fresh:
 	DX_EDITS=$(EDITS) DX_SEED=$(SEED) $(GO) test -count 1 -timeout 4h -v -run TestFreshAfterEdits ./engine
 
 # The projects of testdata/nasty under all their arguments, with three releases
-# of pytest: text, exit status and JUnit's file are plain pytest's.
+# of pytest: text, exit status and JUnit's file are plain pytest's. With two
+# workers the lines are, or pytest-xdist's.
 nasty:
 	DX_NASTY=all $(GO) test -count 1 -timeout 1h -run TestNasty ./cmd/internal/cli

@@ -20,6 +20,14 @@ var boot string
 //go:embed plain.py
 var Plain string
 
+// Options is a program for python -c: it prints how many words behind them
+// some options take, {takes: {name: number, "?", "*" or "+"}, files: the
+// modules that are not installed}. Its arguments are the names as a JSON array, the
+// first entry of sys.path, the script's name, and pytest's arguments.
+//
+//go:embed options.py
+var Options string
+
 //go:embed dxworker/*.py
 var modules embed.FS
 

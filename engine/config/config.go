@@ -85,9 +85,12 @@ func Load(in Input, version pytest.Version) (*Config, error) {
 	if ini.err != nil {
 		return nil, ini.err
 	}
-	if err := c.Options.parse(append(addopts, args...)); err != nil {
+	n := len(addopts) + len(args) - len(in.Args)
+	args = append(addopts, args...)
+	if err := c.Options.parse(args); err != nil {
 		return nil, err
 	}
+	c.bind(args, n)
 	if version.AtLeast(9, 1) {
 		ini.override(c.Override)
 	}
@@ -109,6 +112,21 @@ func Load(in Input, version pytest.Version) (*Config, error) {
 		return nil, err
 	}
 	return c, ini.err
+}
+
+// bind takes words of addopts for those of the options before them, where
+// these are of a conftest or a plugin, and nothing is there of that name. n is
+// how many of the arguments are not the caller's.
+func (c *Config) bind(args []string, n int) {
+	for k := len(c.at) - 1; k >= 0; k-- {
+		i := c.at[k]
+		if i == 0 || i >= n || !slices.Contains(c.Unknown, args[i-1]) || strings.Contains(args[i-1], "=") {
+			continue
+		}
+		if path, _, _ := strings.Cut(args[i], "::"); !file.Exists(file.Abs(c.Dir, path)) {
+			c.Args, c.at = slices.Delete(c.Args, k, k+1), slices.Delete(c.at, k, k+1)
+		}
+	}
 }
 
 // read takes the ini values over.

@@ -96,6 +96,10 @@ var layouts = []layout{
 	{"--rootdir", map[string]string{"pytest.ini": "[pytest]\n", "a/test_x.py": ""}, "a", []string{"--rootdir", ".."}},
 	{"-o", map[string]string{"pytest.ini": "[pytest]\npython_files = a.py\n"}, ".", []string{"-o", "python_files=b.py c.py"}},
 	{"addopts", map[string]string{"pytest.ini": "[pytest]\naddopts = --ignore=x -k 'a or b' --import-mode=importlib\n"}, ".", []string{"--ignore", "y", "-m", "slow"}},
+	{"option of a conftest", map[string]string{
+		"pytest.ini": "[pytest]\naddopts = --level 2\ntestpaths = a\n", "a/x.py": "",
+		"conftest.py": "def pytest_addoption(parser): parser.addoption('--level')\n",
+	}, ".", nil},
 	{"testpaths elsewhere", map[string]string{"pytest.ini": "[pytest]\ntestpaths = a\n", "a/x.py": "", "b/y.py": ""}, "b", nil},
 	{"testpaths missing", map[string]string{"pytest.ini": "[pytest]\ntestpaths = nowhere\n"}, ".", nil},
 	{"node id", map[string]string{"a/pytest.ini": "[pytest]\n", "a/test_x.py": ""}, ".", []string{"a/test_x.py::test_y[1]"}},

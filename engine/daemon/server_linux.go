@@ -19,6 +19,7 @@ import (
 
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/internal/clock"
 	"github.com/dx-py/dx-py-ls/engine/internal/inherited"
 	"github.com/dx-py/dx-py-ls/engine/run"
 )
@@ -37,10 +38,11 @@ type server struct {
 
 	look time.Duration // how often
 	low  func() bool   // memory is short
+	time clock.Clock   // tells how long nobody has called
 
 	mu      sync.Mutex
 	engines map[string]*engine.Engine
-	idle    *time.Timer
+	idle    clock.Alarm
 	served  int
 	running int
 	editors int
@@ -56,7 +58,7 @@ func Serve(ctx context.Context, o Options) error {
 }
 
 func newServer(o Options) *server {
-	return &server{Options: o, started: time.Now(), stopping: make(chan struct{}), engines: map[string]*engine.Engine{}, look: lookEvery, low: memoryLow}
+	return &server{Options: o, started: time.Now(), stopping: make(chan struct{}), engines: map[string]*engine.Engine{}, look: lookEvery, low: memoryLow, time: clock.System{}}
 }
 
 func (s *server) serveAll(ctx context.Context) error {
@@ -69,7 +71,7 @@ func (s *server) serveAll(ctx context.Context) error {
 	defer s.stop(nil)
 	stop := context.AfterFunc(ctx, s.leave)
 	defer stop()
-	s.idle = time.AfterFunc(s.Idle, s.leave)
+	s.idle = s.time.AfterFunc(s.Idle, s.leave)
 	s.calls.Go(func() {
 		<-s.stopping
 		s.listener.Close()
@@ -362,7 +364,7 @@ func (s *server) count(what *int, d int) {
 	if *what += d; d > 0 {
 		s.idle.Stop()
 	} else if s.running+s.editors == 0 {
-		s.idle.Reset(s.Idle)
+		s.idle = s.time.AfterFunc(s.Idle, s.leave)
 	}
 }
 

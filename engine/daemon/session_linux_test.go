@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"testing"
 	"time"
+
+	"github.com/dx-py/dx-py-ls/engine/enginetest"
 )
 
 // echo answers each line, and ends at one that says so.
@@ -70,12 +73,31 @@ func TestSession(t *testing.T) {
 	<-done
 }
 
-// TestSessionIdle ends when the last session has.
+// TestSessionIdle serves a session for a day. Half an hour behind the last one
+// the process ends.
 func TestSessionIdle(t *testing.T) {
-	p, done := servingWith(t, 20*time.Millisecond, nil, func(s *server) { s.Session = echo })
+	clock := &enginetest.Clock{}
+	left := make(chan struct{})
+	p, done := servingWith(t, 30*time.Minute, nil, func(s *server) {
+		s.time, s.Session = clock, func(ctx context.Context, c *Call) (int, string, error) {
+			defer close(left)
+			return echo(ctx, c)
+		}
+	})
 	s := open(t, p)
 	ask1(t, s, "a", "> a")
+	clock.Advance(24 * time.Hour)
+	ask1(t, s, "a", "> a")
 	s.Close()
+	<-left
+	for clock.Alarms() == 0 { // set when the session is counted out
+		runtime.Gosched()
+	}
+	clock.Advance(29 * time.Minute)
+	if st, err := Ask(p); err != nil || st.Editors != 0 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	clock.Advance(time.Minute)
 	<-done
 }
 

@@ -148,14 +148,20 @@ func (d *dispatcher) leftBehind(said []string) {
 	}
 }
 
-// abandon kills what is left when a run fails, and waits for its end.
+// abandon kills what is left when a run fails, and waits for its end. What has
+// ended by then has its result.
 func (d *dispatcher) abandon() {
 	for _, p := range d.live {
 		_ = p.Signal(os.Kill)
 	}
 	for len(d.live) > 0 {
-		if s := <-d.signals; s.Kind == Gone {
+		s := <-d.signals
+		switch p := d.live[s.Worker]; {
+		case p == nil || s.Kind == wire.Done:
+		case s.Kind == Gone:
 			delete(d.live, s.Worker)
+		case d.top != nil:
+			d.hear(p, s)
 		}
 	}
 }

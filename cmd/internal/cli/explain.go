@@ -25,11 +25,10 @@ test --affected would run it, or need not. Of a line it also says which tests
 cover it, where a run with coverage of the language server's has seen that.`,
 		Example: "  " + use + ` explain tests/test_api.py::test_login
   ` + use + ` explain tests/test_api.py:42`,
-		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			own, pytestArgs := split(cmd, args)
 			if len(own) != 1 {
-				return fmt.Errorf("explain takes one test, not %d", len(own))
+				return fmt.Errorf("explain takes one test, by its id, its file or PATH:LINE, not %d", len(own))
 			}
 			return p.explain(f, own[0], pytestArgs)
 		},
@@ -76,12 +75,21 @@ func (p *program) explain(f graphFlags, where string, pytestArgs []string) error
 // all have in common once.
 func (p *program) reasons(out *bufio.Writer, pr *project, pytestArgs []string, items []*pytest.Item) {
 	all := p.explainDue(pr, pytestArgs, items)
-	for i, r := range all {
-		if i > 0 && all[i-1].Text == r.Text && all[i-1].Due == r.Due {
-			continue
+	for i := 0; i < len(all); {
+		r, n := all[i], 1
+		for i+n < len(all) && all[i+n].Text == r.Text && all[i+n].Due == r.Due {
+			n++
 		}
+		which := items[i].ID
+		switch {
+		case n > 1 && n == len(all):
+			which = fmt.Sprintf("all %d tests", n)
+		case n > 1:
+			which += more(n - 1)
+		}
+		i += n
 		due := map[bool]string{true: "due", false: "not due"}[r.Due]
-		fmt.Fprintf(out, "\n%s: %s: %s\n", items[i].ID, due, r.Text)
+		fmt.Fprintf(out, "\n%s: %s: %s\n", which, due, r.Text)
 		for _, e := range r.Path {
 			fmt.Fprintf(out, "  %s\n", pr.sentence(e))
 		}
@@ -91,7 +99,14 @@ func (p *program) reasons(out *bufio.Writer, pr *project, pytestArgs []string, i
 // find returns the tests that an id, a file or PATH:LINE names.
 func (pr *project) find(where string) ([]*pytest.Item, error) {
 	w := parseWhere(pr.dir, []string{where})
-	if len(w.lines) > 0 || len(w.globs) > 0 {
+	if len(w.lines) > 0 {
+		found, err := w.filter(pr.suite.Items)
+		if err != nil {
+			err = &config.UsageError{Message: "no test at " + where + pr.source(w.lines[0].path)}
+		}
+		return found, err
+	}
+	if len(w.globs) > 0 {
 		return w.filter(pr.suite.Items)
 	}
 	path, rest, isID := strings.Cut(where, "::")
@@ -104,10 +119,21 @@ func (pr *project) find(where string) ([]*pytest.Item, error) {
 			out = append(out, it)
 		}
 	}
+	if len(out) == 0 && !isID && file.Exists(path) {
+		return nil, &config.UsageError{Message: "no test is in " + where + pr.source(path)}
+	}
 	if len(out) == 0 {
 		return nil, &config.UsageError{Message: "no test is " + where + nearest(rest, pr.suite.Items)}
 	}
 	return out, nil
+}
+
+// source says where to ask about a path that is no test's.
+func (pr *project) source(path string) string {
+	if pr.graph.IsRoot(path) || !file.Exists(path) {
+		return ""
+	}
+	return "; which tests an edit reaches says: affected --explain " + relative(pr.dir, path)
 }
 
 // tree prints what a test's file depends on.
@@ -174,7 +200,10 @@ func reason(e graph.Edge) string {
 	case graph.Data:
 		return "seen to be read"
 	case graph.Absent:
-		return "may be what is looked for" + line
+		if file.Exists(e.To) {
+			return "may be what is imported" + line
+		}
+		return "looked for" + line + ", and not there"
 	}
 	return "imported" + line
 }

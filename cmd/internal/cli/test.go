@@ -266,10 +266,10 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) (err error) {
 	if len(took) > 0 && err == nil {
 		err = known.Save(absolute(p.dir, f.durations), took)
 	}
+	p.footer(&footer, r.Stdout)
 	if f.affected && f.format == "text" && err == nil {
 		fmt.Fprintln(p.stdout, unchangedLine(footer.Ran(), unchanged, f.since))
 	}
-	p.footer(&footer, r.Stdout)
 	p.timings.render()
 	if err != nil && ctx.Err() != nil {
 		fmt.Fprintln(p.stderr, "interrupted while the tests were collected")

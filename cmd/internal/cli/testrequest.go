@@ -25,15 +25,9 @@ import (
 // request is a run as flags ask for it, with WHERE resolved. The workspace is
 // the caller's to close.
 func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspace, err error) {
-	dir := p.dir
-	state := p.stateDir(f.stateDir)
-	if f.cold {
-		state = ""
-	}
-	if f.root != "" {
-		if dir = absolute(p.dir, f.root); !file.IsDir(dir) {
-			return r, nil, fmt.Errorf("--root %s: no such folder", f.root)
-		}
+	dir, state, err := p.place(f)
+	if err != nil {
+		return r, nil, err
 	}
 	vars := slices.Clone(p.vars)
 	if f.profile != "" {
@@ -42,6 +36,9 @@ func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspac
 			return r, nil, err
 		}
 		vars = append(vars, more...)
+	}
+	if err := p.bind(&f, dir, state); err != nil {
+		return r, nil, err
 	}
 	args, ws, err := p.selection(f, dir, state)
 	if err != nil {
@@ -66,6 +63,20 @@ func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspac
 		return r, nil, err
 	}
 	return r, ws, nil
+}
+
+// place is where a run is, and where its state is kept.
+func (p *program) place(f testFlags) (dir, state string, err error) {
+	dir, state = p.dir, p.stateDir(f.stateDir)
+	if f.cold {
+		state = ""
+	}
+	if f.root != "" {
+		if dir = absolute(p.dir, f.root); !file.IsDir(dir) {
+			return "", "", fmt.Errorf("--root %s: no such folder", f.root)
+		}
+	}
+	return dir, state, nil
 }
 
 // profile adds a profile's arguments to the flags and returns its variables.
@@ -133,14 +144,17 @@ func (f *testFlags) apply(r *engine.Request, cfg *config.Config, env map[string]
 	return nil
 }
 
+// workspaceOf opens the workspace of a run.
+func (p *program) workspaceOf(f *testFlags, args []string, dir, state string) *workspace.Workspace {
+	return workspace.New(workspace.Settings{
+		Dir: dir, Args: args, Python: p.python(f.python), Env: p.env, StateDir: state, StateNamed: f.stateDir != "" || f.cold,
+	})
+}
+
 // selection turns WHERE into pytest's arguments: lines and patterns into the
 // ids of the tests that are found there.
 func (p *program) selection(f testFlags, dir, state string) ([]string, *workspace.Workspace, error) {
-	open := func(args []string) *workspace.Workspace {
-		return workspace.New(workspace.Settings{
-			Dir: dir, Args: args, Python: p.python(f.python), Env: p.env, StateDir: state, StateNamed: f.stateDir != "" || f.cold,
-		})
-	}
+	open := func(args []string) *workspace.Workspace { return p.workspaceOf(&f, args, dir, state) }
 	at, _, err := config.Positional(f.rest)
 	if err != nil || f.exact {
 		return f.rest, open(f.rest), nil // pytest says what is wrong

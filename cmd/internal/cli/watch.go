@@ -59,6 +59,13 @@ func (p *program) watch(f testFlags) error {
 	if slices.ContainsFunc(f.rest, func(a string) bool { return a == "--pdb" || a == "--trace" }) {
 		return errors.New("--pdb and --trace read the keyboard, which --watch does itself: use one of them")
 	}
+	dir, state, err := p.place(f)
+	if err == nil {
+		err = p.bind(&f, dir, state)
+	}
+	if err != nil {
+		return err
+	}
 	r, ws, err := p.request(f)
 	if err != nil {
 		return err
