@@ -218,6 +218,7 @@ each("document symbol", await c.sendRequest(lsp.DocumentSymbolRequest.type, { te
 each("workspace symbol", await c.sendRequest(lsp.WorkspaceSymbolRequest.type, { query: "" }), (s) => s.name && lsp.Location.is(s.location) && s.kind >= 1 && s.kind <= 26);
 each("definition", await c.sendRequest(lsp.DefinitionRequest.type, { textDocument, position }), lsp.Location.is);
 each("reference", await c.sendRequest(lsp.ReferencesRequest.type, { textDocument, position, context: { includeDeclaration: true } }), lsp.Location.is);
+check("implementation", Array.isArray(await c.sendRequest(lsp.ImplementationRequest.type, { textDocument, position })), "a list");
 const completion = await c.sendRequest(lsp.CompletionRequest.type, { textDocument, position });
 check("completion", completion.isIncomplete === false, completion);
 each("completion item", completion.items, (i) => typeof i.label === "string" && i.kind >= 1 && i.kind <= 25);
