@@ -266,6 +266,9 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) (err error) {
 	if len(took) > 0 && err == nil {
 		err = known.Save(absolute(p.dir, f.durations), took)
 	}
+	if f.affected && p.status == exitNoTests && unchanged > 0 {
+		p.status = exitOK // as when nothing is due: what was is none that pytest runs
+	}
 	p.footer(&footer, r.Stdout)
 	if f.affected && f.format == "text" && err == nil {
 		fmt.Fprintln(p.stdout, unchangedLine(footer.Ran(), unchanged, f.since))
