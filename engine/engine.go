@@ -15,6 +15,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/cover"
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/history"
+	"github.com/dx-py/dx-py-ls/engine/internal/clock"
 	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pool"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
@@ -117,6 +118,11 @@ type Engine struct {
 	observing sync.Mutex
 	unobserve func()        // ends what ObserveAgain does; nil when there is nothing
 	observed  chan struct{} // closed behind it
+}
+
+// Timed is an attentive Engine that a clock tells what is old.
+func Timed(c clock.Clock) *Engine {
+	return &Engine{Attentive: true, pool: pool.Pool{Clock: c}}
 }
 
 // Close ends all processes. No run may be under way.

@@ -219,10 +219,10 @@ func (o *Observation) take(id string, x alone) {
 		e.Not = "alone it did not come to its end"
 	case x.Observed == nil || len(x.Observed.Opaque) > 0:
 		e.Not = "it starts processes"
+	case x.Random: // hypothesis looks at sources too
+		e.Not = "its inputs are others each time"
 	case x.Sources:
 		e.Not = "it looks at sources"
-	case x.Random:
-		e.Not = "its inputs are others each time"
 	}
 	o.Tests[id] = e
 	if x.Outcome != "" {

@@ -74,7 +74,7 @@ func (r *recorder) known(now time.Time, written map[string]bool) history.Known {
 	k := history.Known{
 		Env: r.request.DueEnv(), Selection: r.request.Selection(), When: now, State: r.state, Passed: map[string]bool{}, Failed: map[string]bool{}, Whole: map[string]bool{},
 	}
-	ran := map[string]int{}
+	ran, seen := map[string]int{}, map[string]bool{}
 	for i := range r.results {
 		switch x := &r.results[i]; x.Outcome {
 		case pytest.Passed, pytest.Skipped, pytest.XFailed:
@@ -84,14 +84,18 @@ func (r *recorder) known(now time.Time, written map[string]bool) history.Known {
 		default:
 			k.Failed[x.ID] = true
 		}
-		ran[pytest.ParseID(r.results[i].ID).Path]++
+		if id := r.results[i].ID; !seen[id] { // one that is tried again runs once
+			seen[id] = true
+			ran[pytest.ParseID(id).Path]++
+		}
 	}
+	whole := r.whole && r.complete
 	for path, n := range r.items {
-		if r.whole && ran[path] == n {
+		if whole && ran[path] == n {
 			k.Whole[path] = true
 		}
 	}
-	if r.whole && (r.status == 0 || r.status == 5) { // no file had an error
+	if whole && (r.status == 0 || r.status == 5) { // no file had an error
 		for _, p := range r.read {
 			if rel, in := file.Rel(r.request.Root, p); in && r.items[rel] == 0 && strings.HasSuffix(p, ".py") {
 				k.Whole[rel] = true

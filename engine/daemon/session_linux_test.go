@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"testing"
 	"time"
+
+	"github.com/dx-py/dx-py-ls/engine/client"
+	"github.com/dx-py/dx-py-ls/engine/enginetest"
 )
 
 // echo answers each line, and ends at one that says so.
@@ -21,9 +25,9 @@ func echo(_ context.Context, c *Call) (int, string, error) {
 	}
 }
 
-func open(t *testing.T, p Place) *Stream {
+func open(t *testing.T, p client.Place) *client.Stream {
 	t.Helper()
-	s, err := Open(p, request("> "))
+	s, err := client.Open(p, request("> "))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +35,7 @@ func open(t *testing.T, p Place) *Stream {
 	return s
 }
 
-func ask1(t *testing.T, s *Stream, line, want string) {
+func ask1(t *testing.T, s *client.Stream, line, want string) {
 	t.Helper()
 	fmt.Fprintln(s, line)
 	if got, err := bufio.NewReader(s).ReadString('\n'); got != want+"\n" {
@@ -64,18 +68,37 @@ func TestSession(t *testing.T) {
 	if b, err := io.ReadAll(two); len(b) != 0 || err != nil {
 		t.Errorf("%q, %v", b, err)
 	}
-	if err := two.Lost(); !errors.Is(err, ErrStopped) {
+	if err := two.Lost(); !errors.Is(err, client.ErrStopped) {
 		t.Errorf("a process that was ended: %v", err)
 	}
 	<-done
 }
 
-// TestSessionIdle ends when the last session has.
+// TestSessionIdle serves a session for a day. Half an hour behind the last one
+// the process ends.
 func TestSessionIdle(t *testing.T) {
-	p, done := servingWith(t, 20*time.Millisecond, nil, func(s *server) { s.Session = echo })
+	clock := &enginetest.Clock{}
+	left := make(chan struct{})
+	p, done := servingWith(t, 30*time.Minute, nil, func(s *server) {
+		s.time, s.Session = clock, func(ctx context.Context, c *Call) (int, string, error) {
+			defer close(left)
+			return echo(ctx, c)
+		}
+	})
 	s := open(t, p)
 	ask1(t, s, "a", "> a")
+	clock.Advance(24 * time.Hour)
+	ask1(t, s, "a", "> a")
 	s.Close()
+	<-left
+	for clock.Alarms() == 0 { // set when the session is counted out
+		runtime.Gosched()
+	}
+	clock.Advance(29 * time.Minute)
+	if st, err := Ask(p); err != nil || st.Editors != 0 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	clock.Advance(time.Minute)
 	<-done
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/dx-py/dx-py-ls/engine/internal/clock"
 )
 
 // stages are what the process of a session that is kept stops at.
@@ -28,7 +30,7 @@ func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string)
 // stems, where a fork shares nothing but memory with the next one. The error is
 // errDoubt when it is to be tried again: the stem is gone then.
 func (p *Pool) grow(ctx context.Context, s Settings, interpreter, key string) (*Session, error) {
-	session := &Session{settings: s, vars: s.Env, key: key, keep: true}
+	session := &Session{settings: s, vars: s.Env, key: key, keep: true, clock: clock.Or(p.Clock)}
 	var again bool
 	var err error
 	began := time.Now() // before it is known that a stem's files are as they were
@@ -37,7 +39,7 @@ func (p *Pool) grow(ctx context.Context, s Settings, interpreter, key string) (*
 	}
 	if session.made = session.stem.started; session.stem.stage == interpreterStage {
 		began = time.Now()
-		session.made = began
+		session.made = session.clock.Now()
 	}
 	for fork := true; ; {
 		stop := context.AfterFunc(ctx, session.process.kill)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"maps"
 	"time"
+
+	"github.com/dx-py/dx-py-ls/engine/internal/clock"
 )
 
 // errDoubt says that a fork of a process that has loaded what is installed
@@ -79,7 +81,7 @@ func (p *Pool) hoist(ctx context.Context, r recipe) {
 // fromPlugins has a fork of a stem with a project's plugins go on as it is told
 // to; nobody else is told of it.
 func (p *Pool) fromPlugins(ctx context.Context, st *stem, r recipe, to map[string]any) (*Session, error) {
-	s := &Session{settings: r.settings, vars: r.settings.Env, key: r.key, keep: true, stem: st, made: st.started}
+	s := &Session{settings: r.settings, vars: r.settings.Env, key: r.key, keep: true, clock: clock.Or(p.Clock), stem: st, made: st.started}
 	began := time.Now()
 	_, changed := st.seen.changed()
 	if changed {

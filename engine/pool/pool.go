@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/internal/clock"
 	"github.com/dx-py/dx-py-ls/pyworkers"
 )
 
@@ -144,6 +145,8 @@ const (
 // one run's at a time, and a second run makes another. The zero Pool is ready;
 // close it when done.
 type Pool struct {
+	Clock clock.Clock // nil: the system's
+
 	mu      sync.Mutex
 	stems   []*stem             // the last used is the last
 	kept    []*Session          // that no run has; the last used is the last
@@ -153,8 +156,8 @@ type Pool struct {
 	hoists  *refresh            // what is loaded ahead for it; nil for none
 	doubts  map[string][]string // by session: why what was loaded ahead was of no use
 	missed  bool                // a Refresh came during a run
-	idle    *time.Timer
-	beside  errands // what ends or settles while nobody waits
+	idle    clock.Alarm         // nil: none was set
+	beside  errands             // what ends or settles while nobody waits
 }
 
 // Session returns a collected session for the settings: a kept one where it
@@ -275,7 +278,7 @@ func (p *Pool) ended() {
 		if p.idle != nil {
 			p.idle.Stop()
 		}
-		p.idle = time.AfterFunc(sessionAge, p.clear)
+		p.idle = clock.Or(p.Clock).AfterFunc(sessionAge, p.clear)
 		if p.missed {
 			p.missed = false
 			p.beside.run(func() { p.Refresh(context.Background()) })

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dx-py/dx-py-ls/engine/internal/clock"
 	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/ring"
 	"github.com/dx-py/dx-py-ls/engine/run"
@@ -29,6 +30,7 @@ type Session struct {
 	keep    bool
 	key     string
 	stem    *stem
+	clock   clock.Clock
 	made    time.Time
 	settled chan struct{} // closed when the workers of the last run have ended
 	head    *heads        // what pytest printed while it collected
@@ -120,7 +122,7 @@ func (p *Session) single() string {
 		return "a process that it had started was ended"
 	case p.seen.racy != "":
 		return p.seen.racy + " changed while it was collected"
-	case time.Since(p.made) > sessionAge:
+	case p.clock.Now().Sub(p.made) > sessionAge:
 		return "it is old"
 	case !p.process.alive():
 		return "its process has ended"

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dx-py/dx-py-ls/engine/internal/clock"
 )
 
 // stem is a process that waits at a stage, and sessions are forks of: an
@@ -69,7 +71,7 @@ func (p *Pool) deepest(key string, to Settings) *stem {
 		if st == nil {
 			continue
 		}
-		usable := time.Since(st.started) < sessionAge && st.process.alive()
+		usable := clock.Or(p.Clock).Now().Sub(st.started) < sessionAge && st.process.alive()
 		if usable {
 			_, changed := st.seen.changed()
 			usable = !changed
@@ -165,13 +167,13 @@ func (p *Pool) interpreterFor(key string, vars []string) (st *stem, ours bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if st = p.find(interpreterStage, key, Settings{}); st != nil {
-		if time.Since(st.started) < interpreterAge {
+		if clock.Or(p.Clock).Now().Sub(st.started) < interpreterAge {
 			return st, false
 		}
 		st.users--
 		p.drop(st)
 	}
-	st = &stem{stage: interpreterStage, key: key, vars: vars, started: time.Now(), made: make(chan struct{})}
+	st = &stem{stage: interpreterStage, key: key, vars: vars, started: clock.Or(p.Clock).Now(), made: make(chan struct{})}
 	p.add(st)
 	return st, true
 }

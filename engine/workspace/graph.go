@@ -34,7 +34,7 @@ func (s *Snapshot) Graph() (*graph.Graph, error) {
 	return s.graph.Load(), s.graphErr
 }
 
-// maxSince bounds how many changes are gathered for a Graph that nobody asks
+// maxSince bounds how many files are gathered for a Graph that nobody asks
 // for: with so many, making it anew costs less than following each.
 const maxSince = 1000
 
@@ -47,7 +47,15 @@ func (s *Snapshot) follow(prev *Snapshot, changes []file.Change) {
 	if s.base = prev.graph.Load(); s.base == nil {
 		s.base, s.since = prev.base, prev.since
 	}
-	s.since = append(slices.Clip(s.since), changes...)
+	if s.base == nil {
+		return
+	}
+	s.since = slices.Clip(s.since)
+	for _, c := range changes { // without the text, which the next key makes old
+		if !slices.ContainsFunc(s.since, func(had file.Change) bool { return had.Path == c.Path }) {
+			s.since = append(s.since, file.Change{Path: c.Path})
+		}
+	}
 	if len(s.since) > maxSince {
 		s.base, s.since = nil, nil
 	}

@@ -135,7 +135,7 @@ type Snapshot struct {
 	graphErr  error
 	graphRead atomic.Int64
 	base      *graph.Graph        // of an earlier Snapshot, nil for none
-	since     []file.Change       // what changed since then
+	since     []file.Change       // the files that changed since then, each once
 	listed    map[string]*listing // the folders that the Suite was made from
 	lookNs    int64               // when they were listed
 }

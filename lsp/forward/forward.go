@@ -30,7 +30,7 @@ type Options struct {
 	// the session has lost, the last one for which reason. Its error ends the
 	// session.
 	Open func(ctx context.Context, folders []string, lost int, why error) (Host, error)
-	Log  *slog.Logger
+	Log  *slog.Logger // nil: nobody
 }
 
 // farewell is how long a host may take to end its processes behind exit: none
@@ -42,6 +42,9 @@ const farewell = 5 * time.Second
 func Run(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	f := &forwarder{Options: o, out: out, gone: cancel, served: make(chan struct{})}
 	f.said = newSession()
 	source := server.Interruptible(in)

@@ -336,6 +336,13 @@ func (e *Editor) All() []Message {
 	return slices.Clone(e.said)
 }
 
+// Forget forgets what the server has sent without being asked.
+func (e *Editor) Forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.said = nil
+}
+
 // Said returns what the server has sent of a method, in order.
 func (e *Editor) Said(method string) []json.RawMessage {
 	e.mu.Lock()

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/enginetest"
 	"github.com/dx-py/dx-py-ls/lsp/lsptest"
 	"github.com/dx-py/dx-py-ls/lsp/testproto"
 )
@@ -102,4 +104,71 @@ func TestNothingGrows(t *testing.T) {
 			t.Fatalf("%d rounds take %+v, not %+v", rounds, after, before)
 		}
 	}
+}
+
+// TestDay lets a day go by: each hour somebody edits, a continuous run follows,
+// they run tests and go away for as long as makes everything old. Then no process
+// is left, and what the server holds is what it held behind the first hour.
+func TestDay(t *testing.T) {
+	const text = "def test_a():\n    assert 1\n\n\ndef test_b():\n    assert 0\n"
+	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "test_a.py": text})
+	clock := &enginetest.Clock{}
+	one := engine.Timed(clock)
+	defer one.Close()
+	opts := options
+	opts.StateDir = t.TempDir()
+	opts.Env = map[string]string{"PATH": os.Getenv("PATH"), "VIRTUAL_ENV": filepath.Dir(filepath.Dir(enginetest.Python(t, "9.2.0")))}
+	opts.Engine = func(string) *engine.Engine { return one }
+	e := lsptest.StartClient(t, dir, opts, lsptest.Rich())
+	e.Open("test_a.py", text)
+	ref := []testproto.Ref{{Root: "file://" + dir, ID: "test_a.py"}}
+	e.Call(testproto.MethodRunTests, testproto.RunParams{RunID: "day", Kind: "run", Continuous: true, Include: ref}, nil)
+	e.Synchronize()
+	hour := func(n int) (quiet use) {
+		t.Helper()
+		next := strings.Replace(e.Text("test_a.py"), "assert 1", "assert 1 ", 1)
+		for range 20 {
+			at := strings.Index(e.Text("test_a.py"), "assert 1") + 8
+			e.Change("test_a.py", at, at, " ")
+			e.Lenses("test_a.py")
+		}
+		if err := os.WriteFile(filepath.Join(dir, "test_a.py"), []byte(next), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		e.After(testproto.MethodRunRestarted, func(said []json.RawMessage) bool { return len(said) > n })
+		e.Synchronize()
+		if r := e.Run(testproto.RunParams{RunID: strconv.Itoa(n), Kind: "run", Include: ref}); r.Ended.Totals["failed"] != 1 || r.Ended.Totals["passed"] != 1 {
+			t.Errorf("%+v", r.Ended)
+		}
+		clock.Advance(9 * time.Minute)
+		if u := used(t); u.processes == 0 {
+			t.Errorf("hour %d: nothing is kept for the next run", n)
+		}
+		clock.Advance(51 * time.Minute)
+		for began := time.Now(); ; {
+			quiet = used(t)
+			if quiet.processes == 0 {
+				break
+			}
+			if time.Since(began) > 20*time.Second {
+				t.Fatalf("hour %d: %+v though nobody has run anything for an hour", n, quiet)
+			}
+		}
+		if n := clock.Alarms(); n > 1 {
+			t.Errorf("%d alarms are set", n)
+		}
+		return quiet
+	}
+	before := hour(0)
+	var after use
+	for n := 1; n < 24; n++ {
+		after = hour(n)
+	}
+	for began := time.Now(); after.goroutines > before.goroutines || after.descriptors > before.descriptors; after = used(t) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("a day takes %+v, not %+v", after, before)
+		}
+	}
+	e.Call(testproto.MethodCancelRun, testproto.CancelParams{RunID: "day"}, nil)
+	e.Synchronize()
 }

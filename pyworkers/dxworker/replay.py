@@ -32,11 +32,11 @@ class Replay:
         elif kind == wire.PASSED and self.plugin.light(index):
             self.pass_over()
             start, *took = wire.TIMING.unpack(data)[:4]
-            self.reporter.terminal.started(item)
-            for k in range(3):
-                self.reporter.terminal.passed(item, k, start, took[k])
-            self.reporter.terminal.finished(item)
-            self.reporter.terminal.flush_now_and_then()
+            terminal = self.reporter.terminal
+            terminal.started(item)
+            terminal.together(item, start, took)
+            terminal.finished(item)
+            terminal.flush_now_and_then()
         elif kind == wire.CRASH:
             self.tell(item, self.known(index))
             self.crashed = item, json.loads(data.decode())

@@ -142,6 +142,7 @@ class Plugin:
         self.functions = None  # of functions.py, where they are observed
         self.asked = None  # of where.py, in a session of which others may be made
         self.shelf = None  # of shelf.py, while tests are collected
+        self.rewriting = None  # of rewriting.py, until they are
         self.cold = True  # this is no fork of a process that waited for the project's next session
 
     def light(self, index):
@@ -270,6 +271,7 @@ class Plugin:
         if session.testsfailed and not option.continue_on_collection_errors or option.collectonly:
             return None  # pytest's own implementation says so, or does nothing
         imports = self.shelved()
+        self.rewriting.end()
         from .roles import Run  # not at the top: it needs pytest
         run = Run(session, self)
         seen = self.recorder.stop(session.config, session.items) if self.recorder is not None else {}
@@ -379,7 +381,7 @@ def main(control, alive, runs):
     except ImportError as e:
         stage.control.send(failed="import", message=str(e))
         os._exit(1)
-    from . import roles
+    from . import rewriting, roles
     if functions is not None:
         from . import alone
     sys.meta_path.remove(finder)
@@ -397,6 +399,8 @@ def main(control, alive, runs):
     bytecode.install()
     bytecode.install_rewritten()
     plugin = Plugin(stage, recorder, message.get("keep", False))
+    plugin.rewriting = rewriting.Faster()
+    plugin.rewriting.begin()
     plugin.functions = functions
     if message.get("keep"):
         plugin.asked = later("where").Watch()

@@ -70,7 +70,7 @@ func newSubject(s suite, binary, home string, narrow bool) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.limit = 4*time.Since(began) + time.Minute
+	limit := 4*time.Since(began) + time.Minute
 	second, err := x.plain(true)
 	if err != nil {
 		return nil, err
@@ -122,6 +122,7 @@ func newSubject(s suite, binary, home string, narrow bool) (*subject, error) {
 			x.idle++
 		}
 	}
+	x.limit = limit
 	return x, mirror(s.Src, filepath.Join(home, "clean"))
 }
 
@@ -165,9 +166,9 @@ type verdictOfEdit struct {
 	missed, wrong  []string
 	left           []string // ids of tests that are missed, and did not run
 	order          int      // of them, those that end as ever when they run without the others
-	share, closure float64 // closure is -1 where no module was edited
-	skipped        bool    // nothing was left out, so that pytest was not asked
-	endless        bool    // a test hangs: nothing can be compared
+	share, closure float64  // closure is -1 where no module was edited
+	skipped        bool     // nothing was left out, so that pytest was not asked
+	endless        bool     // a test hangs: nothing can be compared
 	took           time.Duration
 }
 
@@ -195,6 +196,9 @@ func (x *subject) judge(m mutation, n int, quick bool) (v verdictOfEdit, err err
 		}
 	}
 	v.share, v.closure = float64(ran)/float64(len(x.clean)), x.closure(m)
+	if ran == 0 && ours.status != 0 && ours.status != 5 {
+		v.share = 1 // nothing can run
+	}
 	if quick && ran == len(x.clean) {
 		v.skipped, v.took = true, time.Since(began)
 		return v, nil
