@@ -4,6 +4,8 @@ import os
 import sys
 import warnings
 
+lseek = os.lseek  # bound here: a test may patch it for its time
+
 
 class Unsupported(Exception):
     """The installed pytest, or an option, is one that the fast loop does not stand for. The text is the reason."""
@@ -64,7 +66,7 @@ class Capture:
         if cm._capture_fixture is not None:
             cm.deactivate_fixture()
         for _, stream, fd in self.streams:
-            if (os.lseek(fd, 0, os.SEEK_END) if fd is not None else stream.tell()):
+            if (lseek(fd, 0, os.SEEK_END) if fd is not None else stream.tell()):
                 out, err = cm.read_global_capture()
                 item.add_report_section(when, "stdout", out)
                 item.add_report_section(when, "stderr", err)

@@ -4,6 +4,9 @@ import os
 
 from .ring import _identity
 
+# Bound here: a test may patch them for its time.
+getpid, lseek, write = os.getpid, os.lseek, os.write
+
 LARGE = 16 << 10  # what is longer goes there
 PART = 1 << 20
 
@@ -16,7 +19,7 @@ def ends(text):
 class Bulk:
     def __init__(self, fd):
         """fd: opened for this process, to write at the end; None for nowhere."""
-        self.fd, self.owner = fd, os.getpid()
+        self.fd, self.owner = fd, getpid()
         self.identity = _identity(fd) if fd is not None else None
         self.last = None, None  # pytest's reports of an item share their texts
 
@@ -24,7 +27,7 @@ class Bulk:
         """Where a text is, None when it cannot be there."""
         if self.last[0] is text:
             return self.last[1]
-        if self.identity is None or os.getpid() != self.owner or _identity(self.fd) != self.identity:
+        if self.identity is None or getpid() != self.owner or _identity(self.fd) != self.identity:
             return None  # a test forked, or closed it
         try:
             place = self.append(text)
@@ -37,12 +40,12 @@ class Bulk:
         """Writes in parts: a copy of the whole, in pages that nobody has touched, takes as long as the writing."""
         fcntl.lockf(self.fd, fcntl.LOCK_EX)  # other workers write there
         try:
-            at = os.lseek(self.fd, 0, os.SEEK_END)
+            at = lseek(self.fd, 0, os.SEEK_END)
             for k in range(0, len(text), PART):
                 data = memoryview(text[k:k + PART].encode("utf-8", "surrogatepass"))
                 while data:
-                    data = data[os.write(self.fd, data):]
-            return {"at": at, "size": os.lseek(self.fd, 0, os.SEEK_CUR) - at}
+                    data = data[write(self.fd, data):]
+            return {"at": at, "size": lseek(self.fd, 0, os.SEEK_CUR) - at}
         finally:
             fcntl.lockf(self.fd, fcntl.LOCK_UN)
 

@@ -2,6 +2,7 @@
 
 A phase that does not pass, an item whose marks or plugins want more, and every hook that somebody else implements go through
 pytest's own code."""
+import dis
 import operator
 import os
 import sys
@@ -33,6 +34,8 @@ class FastLoop:
         for name in OPTIONS:
             if getattr(config.option, name, False):
                 raise Unsupported("--" + name.replace("usepdb", "pdb").replace("setup", "setup-"))
+        if getattr(config.option, "tbstyle", None) == "native" or getattr(config.option, "fulltrace", False):
+            raise Unsupported("a traceback shows pytest's own calls")
         try:
             if float(config.getini("faulthandler_timeout") or 0) > 0:
                 raise Unsupported("faulthandler_timeout")
@@ -69,6 +72,7 @@ class FastLoop:
         unittest = sys.modules.get("_pytest.unittest")
         self.test_case = unittest.TestCaseFunction if unittest else ()
         self.is_async = python.is_async_function
+        self.function = as_pytest_calls()
         self.reraise = runner.get_reraise_exceptions(config) if hasattr(runner, "get_reraise_exceptions") else (
             (runner.Exit,) if config.getoption("usepdb", False) else (runner.Exit, KeyboardInterrupt))
         fixtures = sys.modules["_pytest.fixtures"]
@@ -176,7 +180,12 @@ class FastLoop:
     def outside(self):
         """What runs next, hooks of others, prints to where pytest's terminal reporter does."""
         self.capture.suspend()
-        self.sink.terminal.settle()
+        self.sink.terminal.outside()
+
+    def inside(self):
+        if not self.capture.on:
+            self.sink.terminal.settle()
+        self.capture.begin()
 
     def leave(self):
         """Back to how pytest leaves things between items."""
@@ -236,7 +245,7 @@ class FastLoop:
                 self.by_hooks(item, k, following)
             else:
                 self.logs.begin(item, when)
-                self.capture.begin()
+                self.inside()
                 try:
                     self.body(item, x, k, following)
                 finally:
@@ -263,7 +272,7 @@ class FastLoop:
         stack = self.state.stack
         began = called = ended = perf()
         self.logs.both(item)
-        self.capture.begin()
+        self.inside()
         try:
             stack[item] = ([item.teardown], None)
             if x.params:
@@ -392,7 +401,7 @@ class FastLoop:
         try:
             if x.inline:
                 values = item.funcargs
-                result = item.obj(**{name: values[name] for name in x.arguments})
+                result = self.function(item.obj, {name: values[name] for name in x.arguments})
                 if result is not None:
                     python.pytest_pyfunc_call(_Result(result, item.nodeid))
             else:
@@ -418,6 +427,24 @@ class FastLoop:
         else:
             env._data[b"PYTEST_CURRENT_TEST"] = value
             os.putenv(b"PYTEST_CURRENT_TEST", value)
+
+
+def as_pytest_calls():
+    """Calls a test's function from a frame that is pytest's by its file, line and globals: a warning may name its caller's caller."""
+    theirs = python.pytest_pyfunc_call
+    line, found = None, []
+    for instruction in dis.get_instructions(theirs.__code__):
+        here = getattr(instruction, "line_number", instruction.starts_line)
+        line = here or line
+        if instruction.opname == "CALL_FUNCTION_EX":
+            found.append(line)
+    source = "def pytest_pyfunc_call(testfunction, testargs):\n    return testfunction(**testargs)\n"
+    made = {}
+    if len(found) == 1:
+        exec(compile("\n" * (found[0] - 2) + source, theirs.__code__.co_filename, "exec"), theirs.__globals__, made)
+    else:
+        exec(source, made)
+    return made["pytest_pyfunc_call"]
 
 
 class _Result:

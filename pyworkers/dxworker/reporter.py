@@ -8,6 +8,9 @@ from . import wire
 from .bulk import ends
 from .hooks import PHASES
 
+# Bound here: a test may patch them for its time.
+getpid, write, now, monotonic, dumps = os.getpid, os.write, time.time, time.monotonic, json.dumps
+
 # A dot may wait this long, in seconds, before it is flushed: a system call for each costs as much as running a small test.
 PATIENCE = 0.05
 
@@ -39,8 +42,8 @@ class Reporter:
             self.observer.test = item.location[0]
         self.start = 0.0
         self.took = [-1.0, -1.0, -1.0]
-        self.began = now = time.time()
-        self.ring.checkpoint(index, k + 1, now)
+        self.began = now()
+        self.ring.checkpoint(index, k + 1, self.began)
 
     def started(self, item):
         self.terminal.started(item)
@@ -50,7 +53,7 @@ class Reporter:
 
     def phase(self, index, k):
         if k:
-            self.ring.checkpoint(index, k + 1, time.time())
+            self.ring.checkpoint(index, k + 1, now())
 
     def passed(self, item, k, start, took):
         """A phase that passed and that no hook has seen."""
@@ -99,7 +102,7 @@ class Reporter:
             k = PHASES.index(report.when)
             self.took[k] = report.duration
             if not self.start:
-                self.start = getattr(report, "start", 0.0) or time.time() - report.duration
+                self.start = getattr(report, "start", 0.0) or now() - report.duration
             if report.outcome == "passed" and not report.sections and not report.user_properties and not self.marked(report, item, k):
                 return
         self.special, self.bad = True, self.bad or report.outcome != "passed"
@@ -156,7 +159,7 @@ def source(warning):
 
 
 def dump(data):
-    return json.dumps(data, default=repr).encode("ascii", "replace")
+    return dumps(data, default=repr).encode("ascii", "replace")
 
 
 def brief(longrepr):
@@ -235,20 +238,20 @@ class Out:
 
     def __init__(self, fd, like):
         self.fd, self.encoding, self.errors = fd, like.encoding, like.errors or "strict"
-        self.owner, self.parts = os.getpid(), []
+        self.owner, self.parts = getpid(), []
         os.register_at_fork(before=self.flush)
 
     def write(self, text):
-        if os.getpid() != self.owner:
-            self.owner, self.parts = os.getpid(), []
+        if getpid() != self.owner:
+            self.owner, self.parts = getpid(), []
         self.parts.append(text)
 
     def flush(self):
         parts, self.parts = self.parts, []
-        if parts and os.getpid() == self.owner:
+        if parts and getpid() == self.owner:
             data = "".join(parts).encode(self.encoding, self.errors)
             while data:
-                data = data[os.write(self.fd, data):]
+                data = data[write(self.fd, data):]
 
 
 class Terminal:
@@ -263,12 +266,12 @@ class Terminal:
         self.failures = pm.get_plugin("lfplugin")
         self.file, self.flushed, self.out = None, 0.0, None
         self.apart = getattr(config.option, "capture", "no") == "fd"  # what tests write goes elsewhere, not in between
+        self.printed, self.theirs = False, None
         self.shown = self.whole = tr is not None and shows_passed(config, tr)
         if out is None or tr is None:
             self.reporter, self.whole = None, False
             return
-        theirs = tr._tw._file
-        self.out = theirs
+        self.theirs = self.out = theirs = tr._tw._file
         if self.apart:
             theirs.flush()
             self.out = Out(out, theirs)
@@ -306,6 +309,7 @@ class Terminal:
             self.direct(tr.pytest_runtest_logstart, nodeid=name, location=item.location)
 
     def direct(self, hook, **kwargs):
+        self.settle()
         tw = self.reporter._tw
         theirs, tw._file = tw._file, self.out
         try:
@@ -355,15 +359,23 @@ class Terminal:
         if self.out is not None:
             self.out.flush()
 
-    def settle(self):
-        """What waits in our own buffer is written, not what waits in pytest's."""
+    def outside(self):
+        """Hooks of others may print now, to pytest's file: what waits in our own buffer is written, not what waits in that."""
         if self.apart:
             self.flush()
+            self.printed = True
+
+    def settle(self):
+        """What they have printed stands before what we write next. Capture has not begun."""
+        if self.printed:
+            self.printed = False
+            if self.theirs is not None:
+                self.theirs.flush()
 
     def flush_now_and_then(self):
-        now = time.monotonic()
-        if now - self.flushed >= PATIENCE:
-            self.flushed = now
+        at = monotonic()
+        if at - self.flushed >= PATIENCE:
+            self.flushed = at
             self.flush()
 
 

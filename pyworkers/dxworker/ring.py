@@ -8,6 +8,9 @@ from zlib import crc32
 
 from . import wire
 
+# Bound here: a test may patch them for its time.
+getpid, read, write, fstat, wait_for = os.getpid, os.read, os.write, os.fstat, select.select
+
 CONTROL, DOWN_SIZE, UP_SIZE = 4096, 64 << 10, 1 << 20
 DOWN_POS, DOWN_SLEEP, UP_POS, UP_SLEEP, CHECKPOINT, SLOT_SIZE = 0, 64, 128, 192, 256, 64
 MAX_PAYLOAD = UP_SIZE // 4
@@ -31,7 +34,7 @@ class Ring:
         self.mem = mmap.mmap(fd, CONTROL + DOWN_SIZE + UP_SIZE)
         os.close(fd)
         self.bell_in, self.bell_out = bell_in, bell_out
-        self.owner = os.getpid()
+        self.owner = getpid()
         self.bells = tuple(_identity(f) for f in (bell_in, bell_out))
         self.run = 0
         # out
@@ -53,7 +56,7 @@ class Ring:
                 self.seen = pos
             else:
                 self.ring_bell()
-                select.select([], [], [], 0.001)  # the engine reads; nothing else can be done
+                wait_for([], [], [], 0.001)  # the engine reads; nothing else can be done
         if pad:
             self.sequence += 1
             wire.put(self.mem, CONTROL + DOWN_SIZE + at, wire.WRAP, 0, self.sequence, 0, 0)
@@ -62,7 +65,7 @@ class Ring:
         return CONTROL + DOWN_SIZE + at
 
     def send(self, kind, item=0, payload=b""):
-        if os.getpid() != self.owner:
+        if getpid() != self.owner:
             return  # a test forked: the child's reports are its own
         view = memoryview(payload)
         while len(view) > MAX_PAYLOAD:
@@ -80,7 +83,7 @@ class Ring:
 
     def timed(self, kind, item, start, setup, call, teardown):
         """A frame with a Timing: send() with everything else taken out, for passed tests."""
-        if os.getpid() != self.owner:
+        if getpid() != self.owner:
             return
         at = self._place(_PASSED_SIZE)
         self.sequence += 1
@@ -96,7 +99,7 @@ class Ring:
         if self.mem[UP_SLEEP]:
             self.mem[UP_SLEEP] = 0
             if _identity(self.bell_out) == self.bells[1]:  # a test may have closed and reused it
-                os.write(self.bell_out, _BELL)
+                write(self.bell_out, _BELL)
 
     # ---- in
 
@@ -139,8 +142,8 @@ class Ring:
             self.mem[DOWN_SLEEP] = 1
             frame = self.poll()
             if frame is None:
-                if select.select([self.bell_in], [], [], NAP_MS / 1000)[0]:
-                    os.read(self.bell_in, 8)
+                if wait_for([self.bell_in], [], [], NAP_MS / 1000)[0]:
+                    read(self.bell_in, 8)
             self.mem[DOWN_SLEEP] = 0
             if frame is not None:
                 return frame
@@ -156,7 +159,7 @@ class Ring:
 
 def _identity(fd):
     try:
-        st = os.fstat(fd)
+        st = fstat(fd)
     except OSError:
         return None
     return st.st_dev, st.st_ino
