@@ -280,11 +280,21 @@ func (s *server) serve(ctx context.Context, c *conn) {
 		c.say(told, nil)
 		return
 	}
-	switch what := inherited.Differ(s.inherited, m.inherited); {
+	what := inherited.Differ(s.inherited, m.inherited)
+	if m.op == opSession {
+		// Node.js raises the limit of open files for all that it starts.
+		what = inherited.Differ(inherited.Without(s.inherited, "nofile"), inherited.Without(m.inherited, "nofile"))
+	}
+	switch {
 	case m.program != s.program && m.program.MtimeNs < s.program.MtimeNs:
 		c.say(declined, []byte("the resident process is of a newer program"))
 		return
 	case m.program != s.program:
+		s.leave()
+		c.say(replaced, nil)
+		return
+	case what != "" && m.op == opRun && s.ran() == 0:
+		// An editor has started it, with what is an editor's: shells get their own.
 		s.leave()
 		c.say(replaced, nil)
 		return
@@ -366,6 +376,13 @@ func (s *server) count(what *int, d int) {
 	} else if s.running+s.editors == 0 {
 		s.idle = s.time.AfterFunc(s.Idle, s.leave)
 	}
+}
+
+// ran is how many calls there were.
+func (s *server) ran() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.served
 }
 
 func (s *server) status() Status {
