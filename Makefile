@@ -61,7 +61,7 @@ fuzz-short:
 	$(FUZZ) -fuzz FuzzEval -fuzztime $(QUICK) ./engine/pyeval
 	$(FUZZ) -fuzz FuzzConfig -fuzztime $(SLOW) ./engine/config
 	$(FUZZ) -fuzz FuzzExpression -fuzztime $(QUICK) ./engine/pytest
-	$(FUZZ) -fuzz FuzzDecode -fuzztime $(QUICK) ./engine/daemon
+	$(FUZZ) -fuzz FuzzDecode -fuzztime $(QUICK) ./engine/client
 	$(FUZZ) -fuzz FuzzFrame -fuzztime $(QUICK) ./engine/wire
 	$(FUZZ) -fuzz FuzzOpen -fuzztime $(SLOW) ./engine/store
 

@@ -15,7 +15,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dx-py/dx-py-ls/cmd/internal/early"
 	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/client"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/daemon"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
@@ -57,12 +59,7 @@ func Main(argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	p.dir = dir
-	args := argv[1:]
-	name := strings.TrimSuffix(filepath.Base(argv[0]), ".exe")
-	cli := name == "dx-py"
-	if !cli && len(args) > 0 && args[0] == "--cli" {
-		cli, args = true, args[1:]
-	}
+	args, cli := early.Command(argv)
 	if cli {
 		if status, done := p.attach(args); done {
 			return status
@@ -72,7 +69,7 @@ func Main(argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if !cli {
 		return p.serve(args)
 	}
-	status, _ := p.command(name, args)
+	status, _ := p.command(early.Name(argv[0]), args)
 	return status
 }
 
@@ -85,7 +82,7 @@ func (p *program) command(name string, args []string) (int, error) {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	err := root.Execute()
-	var no *daemon.Declined
+	var no *client.Declined
 	switch {
 	case errors.As(err, &no):
 		return exitInternal, err
@@ -100,7 +97,7 @@ func (p *program) context() (ctx context.Context, stop context.CancelFunc) {
 	if p.ctx != nil {
 		return context.WithCancel(p.ctx)
 	}
-	return signal.NotifyContext(context.Background(), daemon.Ends()...)
+	return signal.NotifyContext(context.Background(), client.Ends()...)
 }
 
 func environment(list []string) map[string]string {

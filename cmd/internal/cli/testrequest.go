@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/client"
 	"github.com/dx-py/dx-py-ls/engine/config"
-	"github.com/dx-py/dx-py-ls/engine/daemon"
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/plan"
@@ -45,9 +45,9 @@ func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspac
 	cfg, env, err := ws.Apply(workspace.Update{}).Configure()
 	var ours *config.ToolError
 	if p.call != nil && cfg != nil && unwelcome(cfg, f) {
-		err = &daemon.Declined{}
+		err = &client.Declined{}
 	}
-	var no *daemon.Declined
+	var no *client.Declined
 	if env == nil || errors.As(err, &ours) || errors.As(err, &no) { // any other error in the configuration is pytest's to tell
 		ws.Close()
 		return r, nil, err
