@@ -61,7 +61,7 @@ fuzz-short:
 	$(FUZZ) -fuzz FuzzEval -fuzztime $(QUICK) ./engine/pyeval
 	$(FUZZ) -fuzz FuzzConfig -fuzztime $(SLOW) ./engine/config
 	$(FUZZ) -fuzz FuzzExpression -fuzztime $(QUICK) ./engine/pytest
-	$(FUZZ) -fuzz FuzzDecode -fuzztime $(QUICK) ./engine/daemon
+	$(FUZZ) -fuzz FuzzDecode -fuzztime $(QUICK) ./engine/client
 	$(FUZZ) -fuzz FuzzFrame -fuzztime $(QUICK) ./engine/wire
 	$(FUZZ) -fuzz FuzzOpen -fuzztime $(SLOW) ./engine/store
 
@@ -110,8 +110,9 @@ e2e-emacs: build .demo/venv/bin/pytest
 	else \
 		rm -rf .demo/emacs && mkdir -p .demo/emacs && printf '[pytest]\n' > .demo/emacs/pytest.ini && \
 		cp lsp/editors/neovim/e2e/test_shop.py .demo/emacs && cd .demo/emacs && git init -q && \
-		DX_BINARY=$(CURDIR)/bin/dx-py-ls DX_PYTHON=$(CURDIR)/.demo/venv/bin/python \
-			emacs --batch -f package-initialize -l $(CURDIR)/lsp/editors/emacs/eglot.el; \
+		export DX_PY_RUNTIME_DIR=$$(mktemp -d) DX_BINARY=$(CURDIR)/bin/dx-py-ls DX_PYTHON=$(CURDIR)/.demo/venv/bin/python; \
+		trap '$(CURDIR)/bin/dx-py daemon stop >/dev/null; rm -rf $$DX_PY_RUNTIME_DIR' EXIT; \
+		emacs --batch -f package-initialize -l $(CURDIR)/lsp/editors/emacs/eglot.el; \
 	fi
 
 # Mutations of the public suites: test --affected must run each test whose

@@ -20,7 +20,7 @@ var ranks = map[string]int{
 	"engine/config": 3, "engine/pysrc": 3, "engine/watch": 3, "engine/pyenv": 4, "engine/resolve": 5, "engine/discover": 6, "engine/graph": 6,
 	"engine/workspace": 7, "engine/plan": 7, "engine/history": 4, "lsp/server": 12, "cmd/internal/cli": 14, "cmd/internal/bench": 14, "cmd/dx-py-ls": 15,
 	"lsp/lsptest": 20, "engine/enginetest": 20, "engine": 10, "engine/verify": 11,
-	"engine/internal/inherited": 0, "engine/internal/clock": 0, "engine/internal/kin": 0, "engine/daemon": 13, "lsp/forward": 13,
+	"engine/internal/inherited": 0, "engine/internal/clock": 0, "engine/internal/kin": 0, "engine/client": 1, "cmd/internal/early": 2, "engine/daemon": 13, "lsp/forward": 13,
 }
 
 // TestImportsGoDown parses the imports itself: a test that asks the go command

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/joho/godotenv"
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 )
 
@@ -132,6 +136,41 @@ func (t *Tool) check(path string) error {
 	}
 	return nil
 }
+
+// Chosen is the profile of a name, and what a rootdir's configuration lacks
+// where there is none.
+func (t *Tool) Chosen(name, root string) (Profile, error) {
+	p, ok := t.Profile[name]
+	if !ok {
+		names := strings.Join(slices.Sorted(maps.Keys(t.Profile)), ", ")
+		if names == "" {
+			names = "none"
+		}
+		return p, fmt.Errorf("[tool.dx-py.profile] of %s has %s", filepath.Join(root, "pyproject.toml"), names)
+	}
+	return p, nil
+}
+
+// FileVars are the variables of env_file, KEY=VALUE in order, without those that
+// are set already: what the shell says goes before.
+func (t *Tool) FileVars(root string, set func(name string) bool) (vars []string, err error) {
+	if t.EnvFile == "" {
+		return nil, nil
+	}
+	read, err := godotenv.Read(file.Abs(root, t.EnvFile))
+	if err != nil {
+		return nil, fmt.Errorf("reading env_file of [tool.dx-py]: %w", err)
+	}
+	for _, k := range slices.Sorted(maps.Keys(read)) {
+		if !set(k) {
+			vars = append(vars, k+"="+read[k])
+		}
+	}
+	return vars, nil
+}
+
+// Module reports whether pytest is called as python -m pytest.
+func (t *Tool) Module() bool { return t.Invocation == "python -m pytest" }
 
 // WorkerCount is the number of workers as -n has it, "" when none is said.
 func (t *Tool) WorkerCount() string {

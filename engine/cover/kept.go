@@ -2,6 +2,7 @@ package cover
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/dx-py/dx-py-ls/engine/store"
@@ -128,4 +129,76 @@ func Covering(dir, path, digest string, line int) (tests []string, known, edited
 	l, edited := Load(dir, path, digest)
 	tests, known = l.Tests(line)
 	return tests, known, edited
+}
+
+// Ran is what tests have run of a file, when they last ran with coverage.
+type Ran struct {
+	Path, Digest string // of the file that ran
+	Lines        []Span // statements, in order
+	Others       []int  // how many other tests have run each
+}
+
+// Index reads which files each test has run, by the test's id; it may be large.
+func Index(dir string) map[string][]string {
+	s := store.Open(dir, "covered", version)
+	defer s.Close()
+	index := map[string][]string{}
+	get(s, testsKey, &index)
+	return index
+}
+
+// Of reads what is kept of tests in a root's state folder, by file.
+func Of(dir string, of func(id string) bool) (out []Ran) {
+	s := store.Open(dir, "covered", version)
+	defer s.Close()
+	index := map[string][]string{}
+	get(s, testsKey, &index)
+	files := map[string]bool{}
+	for id, paths := range index {
+		if of(id) {
+			for _, path := range paths {
+				files[path] = true
+			}
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		var k kept
+		get(s, path, &k)
+		ours, others := map[int]bool{}, map[int]int{}
+		for id, lines := range k.By {
+			mine := of(id)
+			for _, line := range lines {
+				if mine {
+					ours[line] = true
+				} else {
+					others[line]++
+				}
+			}
+		}
+		r := Ran{Path: path, Digest: k.Digest}
+		for _, statement := range k.Statements {
+			if ours[statement[0]] {
+				r.Lines, r.Others = append(r.Lines, statement), append(r.Others, others[statement[0]])
+			}
+		}
+		if len(r.Lines) > 0 {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Between are the tests of which it is known that they run a statement of
+// [from, to], sorted. nil knows nothing.
+func (l *Lines) Between(from, to int) (tests []string) {
+	if l == nil {
+		return nil
+	}
+	for id, lines := range l.kept.By {
+		if slices.ContainsFunc(lines, func(n int) bool { return n >= from && n <= to }) {
+			tests = append(tests, id)
+		}
+	}
+	slices.Sort(tests)
+	return tests
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/client"
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 )
@@ -40,7 +41,7 @@ func TestMemory(t *testing.T) {
 		return status, "", err
 	}, func(s *server) { s.look, s.low = time.Millisecond, low.Load })
 	for range 2 {
-		status, _, err := Attach(p, request("a"), make(chan os.Signal, 2))
+		status, _, err := client.Attach(p, request("a"), make(chan os.Signal, 2))
 		if status != 0 || err != nil || !kept() {
 			t.Fatalf("status %d, %v, kept %v", status, err, kept())
 		}

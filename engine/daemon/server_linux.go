@@ -18,16 +18,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dx-py/dx-py-ls/engine"
-	"github.com/dx-py/dx-py-ls/engine/file"
+	"github.com/dx-py/dx-py-ls/engine/client"
 	"github.com/dx-py/dx-py-ls/engine/internal/clock"
 	"github.com/dx-py/dx-py-ls/engine/internal/inherited"
 	"github.com/dx-py/dx-py-ls/engine/run"
 )
 
+var errBusy = errors.New("there is a resident process")
+
 // server is a resident process.
 type server struct {
 	Options
-	program   file.Identity
+	program   client.Program
 	inherited string
 	started   time.Time
 	listener  *net.UnixListener
@@ -47,8 +49,6 @@ type server struct {
 	running int
 	editors int
 }
-
-var errBusy = errors.New("there is a resident process")
 
 // Serve is the resident process. It returns when it has been told to stop,
 // the context has ended, a newer program has come or nobody has called for
@@ -94,7 +94,7 @@ func (s *server) serveAll(ctx context.Context) error {
 		})
 	}
 	// The next one may have the place while the last calls end here.
-	_ = os.Remove(s.Place.socket())
+	_ = os.Remove(s.Place.Socket())
 	unlock()
 	s.calls.Wait()
 	s.idle.Stop()
@@ -106,13 +106,13 @@ func (s *server) serveAll(ctx context.Context) error {
 
 // listen takes the place.
 func (s *server) listen() (unlock func(), err error) {
-	if s.program, err = program(); err != nil {
+	if s.program, err = client.Running(); err != nil {
 		return nil, err
 	}
 	if s.inherited, err = inherited.Read(); err != nil {
 		return nil, err
 	}
-	if err := private(s.Place.Dir); err != nil {
+	if err := client.Private(s.Place.Dir); err != nil {
 		return nil, err
 	}
 	if unlock, err = lock(s.Place); err != nil {
@@ -124,27 +124,13 @@ func (s *server) listen() (unlock func(), err error) {
 	s.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 	if err == nil {
 		s.listener.SetUnlinkOnClose(false)
-		err = os.Rename(name, s.Place.socket())
+		err = os.Rename(name, s.Place.Socket())
 	}
 	if err != nil {
 		unlock()
 		return nil, fmt.Errorf("listening in %s: %w", s.Place.Dir, err)
 	}
 	return unlock, nil
-}
-
-// lock takes the place's lock; errBusy when another process has it. It ends
-// with the process at the latest.
-func lock(p Place) (unlock func(), err error) {
-	f, err := os.OpenFile(p.lock(), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("opening the lock: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, errBusy
-	}
-	return func() { f.Close() }, nil
 }
 
 // leave has no further calls taken.
@@ -172,11 +158,13 @@ type conn struct {
 func (c *conn) say(kind byte, text []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, _ = c.Write(say(kind, text))
+	_, _ = c.Write(client.Say(kind, text))
 }
 
+func (c *conn) begin() { c.say(client.KindBegan, nil) }
+
 // receive reads a client's first message.
-func (c *conn) receive() (m message, err error) {
+func (c *conn) receive() (m client.Message, err error) {
 	var head [4]byte
 	oob := make([]byte, unix.CmsgSpace(4*len(m.Files)))
 	n, k, _, _, err := c.ReadMsgUnix(head[:], oob)
@@ -186,7 +174,7 @@ func (c *conn) receive() (m message, err error) {
 	files := received(oob[:k])
 	defer func() {
 		if err != nil {
-			m.close()
+			closeFiles(&m.Request)
 		}
 	}()
 	for i, f := range files {
@@ -200,18 +188,18 @@ func (c *conn) receive() (m message, err error) {
 		return m, err
 	}
 	size := binary.LittleEndian.Uint32(head[:])
-	if size > maxRequest {
-		return m, fmt.Errorf("a request of %d bytes, more than %d", size, maxRequest)
+	if size > client.MaxRequest {
+		return m, fmt.Errorf("a request of %d bytes, more than %d", size, client.MaxRequest)
 	}
 	b := make([]byte, size)
 	if _, err := io.ReadFull(c, b); err != nil {
 		return m, err
 	}
-	if err := m.decode(b); err != nil {
+	if err := m.Decode(b); err != nil {
 		return m, err
 	}
-	if (m.op == opRun || m.op == opSession) && m.Files[len(m.Files)-1] == nil {
-		return m, errMessage
+	if (m.Op == client.OpRun || m.Op == client.OpSession) && m.Files[len(m.Files)-1] == nil {
+		return m, client.ErrMessage
 	}
 	return m, nil
 }
@@ -234,7 +222,7 @@ func received(oob []byte) (files []*os.File) {
 	return files
 }
 
-func (r *Request) close() {
+func closeFiles(r *client.Request) {
 	for i, f := range r.Files {
 		if f != nil {
 			f.Close()
@@ -247,53 +235,53 @@ func (r *Request) close() {
 func (s *server) serve(ctx context.Context, c *conn) {
 	same := false
 	if raw, err := c.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { same = sameUser(int(fd)) })
+		_ = raw.Control(func(fd uintptr) { same = client.SameUser(int(fd)) })
 	}
 	if !same {
 		return
 	}
-	_ = c.SetReadDeadline(time.Now().Add(answersIn))
+	_ = c.SetReadDeadline(time.Now().Add(client.AnswersIn))
 	m, err := c.receive()
-	if errors.Is(err, errProtocol) {
+	if errors.Is(err, client.ErrProtocol) {
 		// Only another program speaks another one, and what it is cannot be read.
 		s.leave()
-		c.say(replaced, nil)
+		c.say(client.KindReplaced, nil)
 		return
 	}
 	if err != nil {
 		s.Log("reading a request: %v", err)
 		return
 	}
-	defer m.close()
+	defer closeFiles(&m.Request)
 	_ = c.SetReadDeadline(time.Time{})
-	switch m.op {
-	case opStatus:
+	switch m.Op {
+	case client.OpStatus:
 		b, err := json.Marshal(s.status())
 		if err != nil {
 			s.Log("telling the status: %v", err)
 		}
-		c.say(told, b)
+		c.say(client.KindTold, b)
 		return
-	case opStop:
+	case client.OpStop:
 		s.leave()
 		s.stop(run.Interrupted)
-		c.say(told, nil)
+		c.say(client.KindTold, nil)
 		return
 	}
-	switch what := inherited.Differ(s.inherited, m.inherited); {
-	case m.program != s.program && m.program.MtimeNs < s.program.MtimeNs:
-		c.say(declined, []byte("the resident process is of a newer program"))
+	switch what := inherited.Differ(s.inherited, m.Inherited); {
+	case m.Program != s.program && m.Program.MtimeNs < s.program.MtimeNs:
+		c.say(client.KindDeclined, []byte("the resident process is of a newer program"))
 		return
-	case m.program != s.program:
+	case m.Program != s.program:
 		s.leave()
-		c.say(replaced, nil)
+		c.say(client.KindReplaced, nil)
 		return
 	case what != "":
-		c.say(declined, []byte("the resident process has another "+what))
+		c.say(client.KindDeclined, []byte("the resident process has another "+what))
 		return
 	}
-	c.say(accepted, nil)
-	if m.op == opSession {
+	c.say(client.KindAccepted, nil)
+	if m.Op == client.OpSession {
 		s.answer(ctx, c, m.Request, s.Session, &s.editors)
 	} else {
 		s.answer(ctx, c, m.Request, s.Handler, &s.running)
@@ -301,8 +289,8 @@ func (s *server) serve(ctx context.Context, c *conn) {
 }
 
 // answer runs the handler for a client that may go away, or have it stopped.
-func (s *server) answer(process context.Context, c *conn, r Request, handler Handler, counted *int) {
-	call := &Call{Request: r, Got: Now(), Kill: make(chan struct{}), server: s, conn: c}
+func (s *server) answer(process context.Context, c *conn, r client.Request, handler Handler, counted *int) {
+	call := &Call{Request: r, Got: client.Now(), Kill: make(chan struct{}), server: s, conn: c}
 	s.count(counted, 1)
 	ctx, cancel := context.WithCancelCause(process)
 	defer cancel(nil)
@@ -317,7 +305,7 @@ func (s *server) answer(process context.Context, c *conn, r Request, handler Han
 			var head [5]byte
 			_, err := io.ReadFull(c, head[:])
 			cancel(run.Interrupted)
-			if err != nil || head[0] == kill {
+			if err != nil || head[0] == client.KindKill {
 				once.Do(func() { close(call.Kill) })
 			}
 			if err != nil {
@@ -327,16 +315,16 @@ func (s *server) answer(process context.Context, c *conn, r Request, handler Han
 	}()
 	status, notes, err := s.handle(ctx, call, handler)
 	if counted == &s.editors && process.Err() != nil {
-		status = stoppedStatus
+		status = client.StoppedStatus
 	}
-	call.close()         // before the client knows: who reads its output waits for its end
-	s.count(counted, -1) // and what it asks for next finds it over
-	var no *Declined
+	closeFiles(&call.Request) // before the client knows: who reads its output waits for its end
+	s.count(counted, -1)      // and what it asks for next finds it over
+	var no *client.Declined
 	switch {
 	case errors.As(err, &no):
-		c.say(declined, []byte(no.Reason))
+		c.say(client.KindDeclined, []byte(no.Reason))
 	default:
-		c.say(ended, append(binary.LittleEndian.AppendUint32(nil, uint32(status)), notes...))
+		c.say(client.KindEnded, append(binary.LittleEndian.AppendUint32(nil, uint32(status)), notes...))
 	}
 	_ = c.SetReadDeadline(time.Unix(1, 0))
 	<-gone

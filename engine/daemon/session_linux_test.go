@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dx-py/dx-py-ls/engine/client"
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
 )
 
@@ -24,9 +25,9 @@ func echo(_ context.Context, c *Call) (int, string, error) {
 	}
 }
 
-func open(t *testing.T, p Place) *Stream {
+func open(t *testing.T, p client.Place) *client.Stream {
 	t.Helper()
-	s, err := Open(p, request("> "))
+	s, err := client.Open(p, request("> "))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +35,7 @@ func open(t *testing.T, p Place) *Stream {
 	return s
 }
 
-func ask1(t *testing.T, s *Stream, line, want string) {
+func ask1(t *testing.T, s *client.Stream, line, want string) {
 	t.Helper()
 	fmt.Fprintln(s, line)
 	if got, err := bufio.NewReader(s).ReadString('\n'); got != want+"\n" {
@@ -67,7 +68,7 @@ func TestSession(t *testing.T) {
 	if b, err := io.ReadAll(two); len(b) != 0 || err != nil {
 		t.Errorf("%q, %v", b, err)
 	}
-	if err := two.Lost(); !errors.Is(err, ErrStopped) {
+	if err := two.Lost(); !errors.Is(err, client.ErrStopped) {
 		t.Errorf("a process that was ended: %v", err)
 	}
 	<-done

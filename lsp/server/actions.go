@@ -43,6 +43,16 @@ func (s *server) CodeAction(_ context.Context, p *protocol.CodeActionParams) ([]
 		if len(s.results.under(key{path, name})) > 0 {
 			add("Show the output of "+short, commandShowOutput, runArguments(doc.uri, name))
 		}
+		add("Run "+short+" with coverage", commandRunCoverage, runArguments(doc.uri, name))
+		if s.covers(key{path, name}) {
+			add("Go to the code that "+short+" covers", commandGoToCovered, runArguments(doc.uri, name))
+		}
+	}
+	s.mu.Lock()
+	due := s.folderOf(path).due.Load()
+	s.mu.Unlock()
+	if due.any(path, "") {
+		add("Run what is affected in this file", commandRunAffected, runArguments(doc.uri, ""))
 	}
 	row := p.Range.Start.Line
 	f, covering := s.covering(path, row)

@@ -55,6 +55,11 @@ func TestRunAffected(t *testing.T) {
 	var why testproto.ExplainResult
 	ref := testproto.Ref{Root: "file://" + dir, ID: "test_calc.py::TestCalc::test_one"}
 	e.Call(testproto.MethodExplain, testproto.ExplainParams{Ref: ref}, &why)
+	var hover struct{ Contents struct{ Value string } }
+	e.Call("textDocument/hover", e.At("test_calc.py", "def |test_one"), &hover)
+	if !strings.Contains(hover.Contents.Value, "\n\ndue: deep.py changed") {
+		t.Errorf("hover of a test that is due: %q", hover.Contents.Value)
+	}
 	want := testproto.Reason{Text: "due: deep.py changed", Path: []string{e.URI("test_calc.py"), e.URI("calc.py"), e.URI("deep.py")}}
 	if diff := cmp.Diff(want, why.Reasons[len(why.Reasons)-1]); diff != "" {
 		t.Errorf("explain:\n%s", diff)

@@ -24,11 +24,13 @@ import (
 // it, with a 0-based line the test around it.
 const (
 	commandRun            = "dx-py.server.run"
-	commandDebug          = "dx-py.server.debug"          // run, in a process that waits for a debugger
-	commandRunAtCursor    = "dx-py.server.runAtCursor"    // the file when there is no test around the line
-	commandRerunFailed    = "dx-py.server.rerunFailed"    // without an argument: in all folders
-	commandRunAffected    = "dx-py.server.runAffected"    // what is due of it; without an argument: in all folders
-	commandRunCovering    = "dx-py.server.runCovering"    // the tests that cover a line, {uri, line}
+	commandDebug          = "dx-py.server.debug"       // run, in a process that waits for a debugger
+	commandRunAtCursor    = "dx-py.server.runAtCursor" // the file when there is no test around the line
+	commandRerunFailed    = "dx-py.server.rerunFailed" // without an argument: in all folders
+	commandRunAffected    = "dx-py.server.runAffected" // what is due of it; without an argument: in all folders
+	commandRunCovering    = "dx-py.server.runCovering" // the tests that cover a line, {uri, line}
+	commandRunCoverage    = "dx-py.server.runWithCoverage"
+	commandGoToCovered    = "dx-py.server.goToCovered"    // opens the code that a test covers
 	commandExplain        = "dx-py.server.explain"        // what is known of a test
 	commandShowOutput     = "dx-py.server.showOutput"     // what a test printed, as a document
 	commandCancel         = "dx-py.server.cancel"         // all runs; no argument
@@ -36,7 +38,7 @@ const (
 )
 
 var commands = []string{
-	commandRun, commandDebug, commandRunAtCursor, commandRunAffected, commandRerunFailed, commandRunCovering, commandExplain, commandShowOutput, commandCancel, commandRestartWorkers,
+	commandRun, commandDebug, commandRunAtCursor, commandRunAffected, commandRerunFailed, commandRunCovering, commandRunCoverage, commandGoToCovered, commandExplain, commandShowOutput, commandCancel, commandRestartWorkers,
 }
 
 // runArgument is the one argument of the commands.
@@ -96,13 +98,18 @@ func (s *server) ExecuteCommand(ctx context.Context, p *protocol.ExecuteCommandP
 		return s.explainAloud(ctx, f, k)
 	case commandShowOutput:
 		return s.showOutput(ctx, k)
+	case commandGoToCovered:
+		return s.goToCovered(ctx, k)
 	}
 	if why := s.unsaved(f, k); why != "" {
 		return nil, jsonrpc2.Errorf(requestFailed, "%s", why)
 	}
 	pt := &part{folder: f}
-	if p.Command == commandDebug {
+	switch p.Command {
+	case commandDebug:
 		pt.kind = debugKind
+	case commandRunCoverage:
+		pt.kind = coverageKind
 	}
 	pt.add(k, f.rootOf())
 	return s.runParts(ctx, p, []*part{pt})
@@ -129,6 +136,9 @@ func (s *server) runParts(ctx context.Context, p *protocol.ExecuteCommandParams,
 	// message, what comes with the answer that it waits for.
 	if err := s.synchronize(ctx, &testproto.SynchronizeParams{Discovery: true}); err != nil {
 		return nil, err
+	}
+	if p.Command == commandRunCoverage && context.Cause(r.ctx) != run.Interrupted {
+		s.tellCoverage(ctx, r.id)
 	}
 	return r.answer()
 }

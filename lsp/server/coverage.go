@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 
 	"go.lsp.dev/jsonrpc2"
@@ -37,12 +39,37 @@ type coverage struct {
 	mu   sync.Mutex
 	runs []coveredPart
 	last keptLines // that were asked for: a client asks at each move of the cursor
+	kept keptTests // as well
 }
 
 // keptLines is what is kept of a file.
 type keptLines struct {
 	dir, path, digest string
 	lines             *cover.Lines
+}
+
+// keptTests is which files the tests of a state folder have run.
+type keptTests struct {
+	dir   string
+	tests map[string][]string
+}
+
+// knows reports whether it is known of some test that it has run another file
+// than its own: one whose id is the given one, or begins with it.
+func (c *coverage) knows(dir, id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept.dir != dir {
+		c.kept = keptTests{dir, cover.Index(dir)}
+	}
+	own, _, _ := strings.Cut(id, "::")
+	for have, files := range c.kept.tests {
+		rest, is := strings.CutPrefix(have, id)
+		if is && (rest == "" || rest[0] == '[' || rest[0] == ':') && slices.ContainsFunc(files, func(f string) bool { return f != own }) {
+			return true
+		}
+	}
+	return false
 }
 
 // lines is what is kept of a file, read anew when another one was asked for or
@@ -77,6 +104,7 @@ func (c *coverage) keep(run string, f *folder, root string, r *cover.Report) {
 		}
 	}
 	c.runs, c.last = append(kept, coveredPart{run, f, root, r}), keptLines{}
+	c.kept = keptTests{}
 }
 
 func (c *coverage) of(run string) (parts []coveredPart) {
@@ -157,24 +185,34 @@ func lineRanges(spans []cover.Span) []testproto.Range {
 // last run with coverage; none where the buffer is not what ran.
 func (s *server) covering(path string, row uint32) (*folder, []key) {
 	s.mu.Lock()
+	f := s.folderOf(path)
+	s.mu.Unlock()
+	kept, root := s.keptLines(path)
+	tests, _ := kept.Tests(int(row) + 1)
+	var keys []key
+	for _, id := range tests {
+		path, name := split(root, id)
+		keys = append(keys, key{path, name})
+	}
+	return f, keys
+}
+
+// keptLines is what is kept of a buffer, and the rootdir of its tests' ids; nil
+// where the buffer is not what ran.
+func (s *server) keptLines(path string) (kept *cover.Lines, root string) {
+	s.mu.Lock()
 	f, doc := s.folderOf(path), s.docs[path]
 	s.mu.Unlock()
 	snap := f.ws.Disk()
 	cfg, _, err := snap.Configure()
 	if doc == nil || err != nil || snap.StateDir() == "" {
-		return f, nil
+		return nil, ""
 	}
 	rel, in := file.Rel(cfg.Root, path)
 	if !in {
-		return f, nil
+		return nil, ""
 	}
-	tests, _ := s.coverage.lines(workspace.StateFolder(snap.StateDir(), cfg.Root), rel, doc.digest).Tests(int(row) + 1)
-	var keys []key
-	for _, id := range tests {
-		path, name := split(cfg.Root, id)
-		keys = append(keys, key{path, name})
-	}
-	return f, keys
+	return s.coverage.lines(workspace.StateFolder(snap.StateDir(), cfg.Root), rel, doc.digest), cfg.Root
 }
 
 // runCovering runs the tests that cover the line of the argument.

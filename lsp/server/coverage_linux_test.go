@@ -208,3 +208,99 @@ func TestRunCovering(t *testing.T) {
 		t.Errorf("of an edited buffer are offered %q", got)
 	}
 }
+
+// TestGoToCovered has a plain client run a test with coverage, and go from it to
+// the code that it runs, and back.
+func TestGoToCovered(t *testing.T) {
+	opts := debugger(t, "3.12")
+	if opts.StateDir == "" {
+		return
+	}
+	dir := project(t, map[string]string{"pytest.ini": "[pytest]\n", "shop/__init__.py": "", "shop/cart.py": cart, "test_shop.py": covering})
+	c := lsptest.Rich()
+	delete(c.Capabilities, "experimental")
+	e := lsptest.StartClient(t, dir, opts, c)
+	e.Open("test_shop.py", covering)
+	argument := func(name string) map[string]any {
+		return map[string]any{"uri": e.URI("test_shop.py"), "name": "::" + name}
+	}
+	if err := e.Command("dx-py.server.goToCovered", argument("test_total"), nil); err == nil || !strings.Contains(err.Error(), "run it with coverage first") {
+		t.Errorf("nothing is known yet: %v", err)
+	}
+	at := e.At("test_shop.py", "def test_|total")
+	titles := func() (out []string) {
+		t.Helper()
+		var all []struct{ Title string }
+		e.Call("textDocument/codeAction", map[string]any{
+			"textDocument": at["textDocument"], "range": map[string]any{"start": at["position"], "end": at["position"]}, "context": map[string]any{"diagnostics": []any{}},
+		}, &all)
+		for _, a := range all {
+			out = append(out, a.Title)
+		}
+		return out
+	}
+	if diff := cmp.Diff([]string{"Run test_total", "Debug test_total", "Run test_total with coverage"}, titles()); diff != "" {
+		t.Errorf("offered before:\n%s", diff)
+	}
+	for name, want := range map[string]int{"test_total": 1, "": 4} { // the later one is what counts of each test
+		a := argument(name)
+		if name == "" {
+			delete(a, "name")
+		}
+		var r said
+		if err := e.Command("dx-py.server.runWithCoverage", a, &r); err != nil || r.Totals["passed"] != want {
+			t.Fatalf("%s: %+v %v", name, r, err)
+		}
+	}
+	if m := e.Messages(); len(m) != 2 || !strings.Contains(m[0], "cart.py ") {
+		t.Errorf("the user is told %q", m)
+	}
+	if diff := cmp.Diff("Go to the code that test_total covers", titles()[4]); diff != "" {
+		t.Errorf("offered behind it: %q", titles())
+	}
+	var places []struct {
+		URI   string
+		Range struct{ Start struct{ Line int } }
+	}
+	where := func(name string) (out []string) {
+		t.Helper()
+		e.Call("textDocument/implementation", e.At("test_shop.py", "def "+name+"|"), &places)
+		for _, p := range places {
+			out = append(out, filepath.Base(p.URI)+":"+strconv.Itoa(p.Range.Start.Line+1))
+		}
+		return out
+	}
+	for name, want := range map[string][]string{
+		"test_total": {"cart.py:4"}, "test_thread": {"cart.py:23", "cart.py:27"}, "test_again": {"cart.py:27"}, "cart": nil,
+	} {
+		if diff := cmp.Diff(want, where(name)); diff != "" {
+			t.Errorf("%s covers:\n%s", name, diff)
+		}
+	}
+	e.Open("shop/cart.py", "# one\n"+cart)
+	if diff := cmp.Diff([]string{"cart.py:5"}, where("test_total")); diff != "" {
+		t.Errorf("in an edited buffer:\n%s", diff)
+	}
+	if err := e.Command("dx-py.server.goToCovered", argument("test_total"), nil); err != nil {
+		t.Error(err)
+	}
+	if shown := e.Said("window/showDocument"); len(shown) != 1 || !strings.Contains(string(shown[0]), `shop/cart.py`) || !strings.Contains(string(shown[0]), `"start":{"line":4,`) {
+		t.Errorf("shown: %s", shown)
+	}
+	hover := func(place string) string {
+		t.Helper()
+		var h struct{ Contents struct{ Value string } }
+		e.Call("textDocument/hover", e.At("shop/cart.py", place), &h)
+		return h.Contents.Value
+	}
+	if got := hover("def to|tal"); got != "" {
+		t.Errorf("of an edited buffer: %q", got)
+	}
+	e.Change("shop/cart.py", 0, len("# one\n"), "")
+	if diff := cmp.Diff("**total** — run by 2 tests\n- test_shop.py::test_empty\n- test_shop.py::test_total", hover("def to|tal")); diff != "" {
+		t.Errorf("hover:\n%s", diff)
+	}
+	if got := hover("def ne|ver"); got != "" {
+		t.Errorf("of a function that nobody runs: %q", got)
+	}
+}

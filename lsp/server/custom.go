@@ -166,7 +166,7 @@ func (s *server) plan(p *testproto.RunParams) ([]*part, *testproto.RunResult, er
 	var parts []*part
 	of := func(f *folder) *part {
 		if byFolder[f] == nil {
-			byFolder[f] = &part{folder: f, args: p.Args, env: p.Env, kind: strings.TrimPrefix(p.Kind, "run")}
+			byFolder[f] = &part{folder: f, args: p.Args, env: p.Env, profile: p.Profile, kind: strings.TrimPrefix(p.Kind, "run")}
 			parts = append(parts, byFolder[f])
 		}
 		return byFolder[f]

@@ -34,12 +34,19 @@ func debuggable(f *folder, env *pyenv.Env) error {
 }
 
 // possible says why a part cannot be run in its kind.
-func (p *part) possible() error {
-	if p.kind == "" {
-		return nil
+func (p *part) possible(s *server) error {
+	cfg, env, err := p.folder.ws.Disk().Configure()
+	if err == nil {
+		if _, err := p.chosen(cfg); err != nil {
+			return jsonrpc2.Errorf(requestFailed, "profile %s: %v", p.profile, err)
+		}
+		if _, err := p.fileVars(s, cfg); err != nil {
+			return jsonrpc2.Errorf(requestFailed, "%v", err)
+		}
 	}
-	_, env, err := p.folder.ws.Disk().Configure()
 	switch {
+	case p.kind == "":
+		return nil // an error is told when the run ends
 	case err != nil:
 		return jsonrpc2.Errorf(requestFailed, "%v", err)
 	case !pool.Supported:

@@ -134,8 +134,21 @@ func (s *server) resolveTestRun(p *testproto.ResolveParams) (*testproto.ResolveR
 		return nil, jsonrpc2.Errorf(requestFailed, "there is no Python with pytest for %s", f.path)
 	}
 	r := &testproto.ResolveResult{Cwd: cfg.Dir, Program: env.Python, Env: map[string]*string{}}
-	for name, value := range f.settings.Env {
-		r.Env[name] = &value
+	pt := part{folder: f, profile: p.Profile}
+	if err := pt.possible(s); err != nil {
+		return nil, err
+	}
+	add := func(name, value string) { r.Env[name] = &value }
+	more, _ := pt.fileVars(s, cfg)
+	for _, kv := range more {
+		name, value, _ := strings.Cut(kv, "=")
+		add(name, value)
+	}
+	profile, _ := pt.chosen(cfg)
+	for _, vars := range []map[string]string{f.settings.Env, profile.Env} {
+		for name, value := range vars {
+			add(name, value)
+		}
 	}
 	for name, value := range p.Env {
 		r.Env[name] = value
@@ -149,13 +162,13 @@ func (s *server) resolveTestRun(p *testproto.ResolveParams) (*testproto.ResolveR
 		}
 		r.Args = append(r.Args, "-m", "debugpy", "--listen", fmt.Sprintf("127.0.0.1:%d", r.DebugpyPort), "--wait-for-client")
 	}
-	if script := filepath.Join(filepath.Dir(env.Python), "pytest"); file.IsRegular(script) {
+	if script := filepath.Join(filepath.Dir(env.Python), "pytest"); !cfg.Tool.Module() && file.IsRegular(script) {
 		r.Args = append(r.Args, script) // with -m the working directory would be on sys.path
 	} else {
 		r.Args = append(r.Args, "-m", "pytest")
 	}
 	s.mu.Lock()
-	r.Args = append(append(r.Args, f.args(s)...), p.Args...)
+	r.Args = slices.Concat(r.Args, f.args(s), profile.Args, p.Args)
 	s.mu.Unlock()
 	if k.path != f.rootOf() || k.name != "" {
 		r.Args = append(r.Args, k.path+k.name)

@@ -279,10 +279,10 @@ func TestCodeActions(t *testing.T) {
 		}
 		return out
 	}
-	if diff := cmp.Diff([]string{"Run test_use", "Debug test_use"}, titles(11)); diff != "" {
+	if diff := cmp.Diff([]string{"Run test_use", "Debug test_use", "Run test_use with coverage"}, titles(11)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"Run TestBox", "Debug TestBox"}, titles(14)); diff != "" {
+	if diff := cmp.Diff([]string{"Run TestBox", "Debug TestBox", "Run TestBox with coverage"}, titles(14)); diff != "" {
 		t.Error(diff)
 	}
 	if got := titles(1); len(got) != 0 {

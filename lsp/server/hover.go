@@ -28,7 +28,9 @@ func (s *server) Hover(_ context.Context, p *protocol.HoverParams) (*protocol.Ho
 			text += "\n\nasks for " + strings.Join(f.Args, ", ")
 		}
 	} else {
-		text = s.hoverTest(c.v, c.row)
+		if text = s.hoverTest(c.v, c.row); text == "" {
+			text = s.hoverCode(c.v, c.row)
+		}
 	}
 	if text == "" {
 		return nil, nil
@@ -46,6 +48,9 @@ func relativeName(s *server, from, path string) string {
 
 // maxHover is how many cases are told one by one.
 const maxHover = 12
+
+// maxReasons is how many reasons to run a test are told: its cases share most.
+const maxReasons = 3
 
 // hoverTest tells of the test whose decorators or def stand on a row.
 func (s *server) hoverTest(v *workspace.View, row uint32) string {
@@ -98,6 +103,13 @@ func (s *server) hoverTest(v *workspace.View, row uint32) string {
 			first, _, _ := strings.Cut(t.Message, "\n")
 			fmt.Fprintf(&b, "\n  `%s`", strings.ReplaceAll(first, "`", "'"))
 		}
+	}
+	s.mu.Lock()
+	f := s.folderOf(v.Path)
+	s.mu.Unlock()
+	reasons := s.dueReasons(f, key{v.Path, name})
+	for _, x := range reasons[:min(len(reasons), maxReasons)] {
+		b.WriteString("\n\n" + x.Text)
 	}
 	return b.String()
 }

@@ -104,6 +104,7 @@ func capabilities(encoding protocol.PositionEncodingKind) protocol.ServerCapabil
 		WorkspaceSymbolProvider: protocol.Boolean(true),
 		HoverProvider:           protocol.Boolean(true),
 		DefinitionProvider:      protocol.Boolean(true),
+		ImplementationProvider:  protocol.Boolean(true),
 		ReferencesProvider:      protocol.Boolean(true),
 		CompletionProvider:      &protocol.CompletionOptions{TriggerCharacters: []string{"(", ",", "\"", "'"}, ResolveProvider: &no},
 		CodeActionProvider:      &protocol.CodeActionOptions{CodeActionKinds: []protocol.CodeActionKind{runAction}},

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -70,16 +71,17 @@ const (
 // part is what a run does in one folder: in a process of its configuration
 // and interpreter.
 type part struct {
-	folder *folder
-	whole  bool     // everything that pytest would run
-	keys   []key    // else what to run
-	except []string // ids of cases that are known at run time only
-	args   []string
-	env    map[string]*string
-	kind   string      // "", or what needs a process of its own: debugKind, coverageKind
-	due    *engine.Due // nil: all runs
-	only   []key       // what is due of it
-	seen   bool        // its tests go by functions: those that run are observed anew
+	folder  *folder
+	whole   bool     // everything that pytest would run
+	keys    []key    // else what to run
+	except  []string // ids of cases that are known at run time only
+	args    []string
+	env     map[string]*string
+	profile string      // of the configuration, "" for none
+	kind    string      // "", or what needs a process of its own: debugKind, coverageKind
+	due     *engine.Due // nil: all runs
+	only    []key       // what is due of it
+	seen    bool        // its tests go by functions: those that run are observed anew
 }
 
 // open registers a run; its id must be unused. "" takes a new one.
@@ -174,7 +176,7 @@ func (s *server) prepare(r *testRun, parts []*part) error {
 			"trust it with the initialization option {\"trusted\": true}")
 	}
 	for _, p := range parts {
-		if err := p.possible(); err != nil {
+		if err := p.possible(s); err != nil {
 			return err
 		}
 	}
@@ -280,7 +282,7 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 		return err
 	}
 	s.warnUnsaved(ctx, p)
-	vars := p.environment(s)
+	vars := p.environment(s, cfg)
 	q := p.request(s, cfg, env)
 	for _, id := range p.except {
 		q.Args = append(q.Args, "--deselect="+id)
@@ -326,15 +328,48 @@ func (p *part) request(s *server, cfg *config.Config, env *pyenv.Env) engine.Req
 	s.mu.Lock()
 	args := p.folder.args(s)
 	s.mu.Unlock()
-	return engine.Request{
-		Env: env, Dir: cfg.Dir, Root: cfg.Root, Config: cfg, Vars: variables(p.environment(s)), Args: slices.Concat(args, p.args),
-		State: p.folder.ws.Disk().StateDir(),
+	profile, _ := p.chosen(cfg)
+	r := engine.Request{
+		Env: env, Dir: cfg.Dir, Root: cfg.Root, Config: cfg, Vars: variables(p.environment(s, cfg)), Args: slices.Concat(args, profile.Args, p.args),
+		State: p.folder.ws.Disk().StateDir(), Module: cfg.Tool.Module(),
 	}
+	limit := cfg.Tool.Limit()
+	if p.kind == debugKind {
+		limit = 0 // somebody looks at it
+	}
+	if limit > 0 && slices.ContainsFunc(env.Plugins, func(x pyenv.Plugin) bool { return x.Name == "timeout" }) {
+		r.Args = append([]string{"--timeout=" + strconv.FormatFloat(limit.Seconds(), 'g', -1, 64)}, r.Args...)
+	} else {
+		r.Timeout = limit
+	}
+	return r
 }
 
-// environment is that of the part's processes.
-func (p *part) environment(s *server) map[string]string {
+// chosen is the part's profile in a configuration, an empty one for none.
+func (p *part) chosen(cfg *config.Config) (config.Profile, error) {
+	if p.profile == "" {
+		return config.Profile{}, nil
+	}
+	return cfg.Tool.Chosen(p.profile, cfg.Root)
+}
+
+// fileVars are the variables of the configuration's env_file.
+func (p *part) fileVars(s *server, cfg *config.Config) ([]string, error) {
+	vars := p.folder.environment(s)
+	return cfg.Tool.FileVars(cfg.Root, func(name string) bool { _, set := vars[name]; return set })
+}
+
+// environment is that of the part's processes: what is said nearer to the run
+// goes before.
+func (p *part) environment(s *server, cfg *config.Config) map[string]string {
 	vars := maps.Clone(p.folder.environment(s))
+	more, _ := p.fileVars(s, cfg)
+	for _, kv := range more {
+		name, value, _ := strings.Cut(kv, "=")
+		vars[name] = value
+	}
+	profile, _ := p.chosen(cfg)
+	maps.Copy(vars, profile.Env)
 	for name, value := range p.env {
 		if value == nil {
 			delete(vars, name)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dx-py/dx-py-ls/engine/client"
 	"github.com/dx-py/dx-py-ls/engine/daemon"
 )
 
@@ -40,7 +41,7 @@ set, with DX_PY_NO_DAEMON=1 and with --no-daemon.`,
 func (p *program) getenv(name string) string { return p.env[name] }
 
 func (p *program) daemonStart() error {
-	place, err := daemon.Find(p.getenv)
+	place, err := client.Find(p.getenv)
 	if err != nil {
 		return err
 	}
@@ -52,11 +53,11 @@ func (p *program) daemonStart() error {
 }
 
 func (p *program) daemonStop() error {
-	place, err := daemon.Find(p.getenv)
+	place, err := client.Find(p.getenv)
 	if err != nil {
 		return err
 	}
-	if err = daemon.Stop(place); errors.Is(err, daemon.ErrNone) {
+	if err = daemon.Stop(place); errors.Is(err, client.ErrNone) {
 		fmt.Fprintln(p.stdout, "none runs")
 		return nil
 	}
@@ -64,12 +65,12 @@ func (p *program) daemonStop() error {
 }
 
 func (p *program) daemonStatus() error {
-	place, err := daemon.Find(p.getenv)
+	place, err := client.Find(p.getenv)
 	if err != nil {
 		return err
 	}
 	s, err := daemon.Ask(place)
-	if errors.Is(err, daemon.ErrNone) {
+	if errors.Is(err, client.ErrNone) {
 		fmt.Fprintln(p.stdout, "none runs")
 		p.status = exitProblems
 		return nil
@@ -87,7 +88,7 @@ func (p *program) daemonStatus() error {
 
 // daemonServe is the resident process.
 func (p *program) daemonServe() error {
-	place, err := daemon.Find(p.getenv)
+	place, err := client.Find(p.getenv)
 	if err != nil {
 		daemon.Ready(err)
 		return err

@@ -71,6 +71,9 @@ func (h *home) command(args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(h.program, args...)
 	cmd.Dir, cmd.Env = h.dir, vars
+	if h.runtime != "" {
+		cmd.Args[0] = "dx-py" // its call is made early then, as the user's is
+	}
 	return cmd
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dx-py/dx-py-ls/cmd/internal/early"
+	"github.com/dx-py/dx-py-ls/engine/client"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/daemon"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
@@ -21,37 +23,6 @@ const idleTime = 30 * time.Minute
 // patience is how long a client tries to start or find a resident process,
 // which takes 20 ms, while others start theirs or one ends.
 const patience = 2 * time.Second
-
-// wanted reports whether a command line is for the resident process; only what
-// can be told without reading anything.
-func wanted(args []string, env func(string) string) bool {
-	if len(args) == 0 || args[0] != "test" && args[0] != "pytest" {
-		return false
-	}
-	asked := false
-	if args[0] == "test" {
-		for _, a := range args[1:] {
-			switch a {
-			case "--":
-			case "--daemon":
-				asked = true
-				continue
-			case "--no-daemon", "--cold", "--repeat-stdin", "--watch", "-h", "--help", "-s", "--pdb", "--trace", "--capture=no":
-				return false
-			default:
-				continue
-			}
-			break
-		}
-	}
-	return !off(env) && (asked || env("CI") == "")
-}
-
-// off reports whether the environment forbids a resident process.
-func off(env func(string) string) bool {
-	no := env("DX_PY_NO_DAEMON")
-	return no != "" && no != "0"
-}
 
 // unwelcome reports whether a project's configuration is against a resident
 // process, and nobody has asked for one.
@@ -75,29 +46,23 @@ func (p *program) refuses(args []string) bool {
 // attach has the resident process do the command, and starts one where there
 // is none. It is done when the command needs not be run here.
 func (p *program) attach(args []string) (status int, done bool) {
-	if !daemon.Supported || !wanted(args, os.Getenv) {
+	if !early.Wanted(args, os.Getenv) {
 		return 0, false
 	}
-	place, err := daemon.Find(os.Getenv)
+	place, err := client.Find(os.Getenv)
 	if err != nil {
 		return 0, p.here(err)
 	}
-	r := daemon.Request{Argv: args, Vars: p.vars, Dir: p.dir, Began: daemon.Entered(), Asked: daemon.Now()}
+	r := client.Request{Argv: args, Vars: p.vars, Dir: p.dir, Began: client.Entered(), Asked: client.Now()}
 	for i, s := range []any{p.stdin, p.stdout, p.stderr} {
 		r.Files[i] = asFile(s)
 	}
 	for until := r.Asked + int64(patience); ; {
-		status, notes, err := daemon.Attach(place, r, make(chan os.Signal, 2))
+		status, err := early.Attach(place, r, p.stderr)
 		switch {
-		case err == nil && notes != "":
-			p.printNotes(notes)
-			return status, true
 		case err == nil:
 			return status, true
-		case errors.Is(err, daemon.ErrBroken):
-			fmt.Fprintf(p.stderr, "error: %v; run it again, or with --no-daemon\n", err)
-			return exitInternal, true
-		case (errors.Is(err, daemon.ErrNone) || errors.Is(err, daemon.ErrReplaced)) && daemon.Now() < until:
+		case (errors.Is(err, client.ErrNone) || errors.Is(err, client.ErrReplaced)) && client.Now() < until:
 			if p.refuses(args) {
 				return 0, false
 			}
@@ -112,7 +77,7 @@ func (p *program) attach(args []string) (status int, done bool) {
 
 // here says why the command is run in this process.
 func (p *program) here(err error) bool {
-	var no *daemon.Declined
+	var no *client.Declined
 	switch {
 	case !errors.As(err, &no):
 		fmt.Fprintf(p.stderr, "dx-py: %v; this run is cold\n", err)
@@ -123,7 +88,7 @@ func (p *program) here(err error) bool {
 }
 
 // start starts the resident process.
-func (p *program) start(place daemon.Place) error {
+func (p *program) start(place client.Place) error {
 	p.env = environment(p.vars)
 	log, err := p.log()
 	if err != nil {

@@ -12,10 +12,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/dx-py/dx-py-ls/cmd/internal/early"
 	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/client"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/daemon"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
@@ -57,12 +60,7 @@ func Main(argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	p.dir = dir
-	args := argv[1:]
-	name := strings.TrimSuffix(filepath.Base(argv[0]), ".exe")
-	cli := name == "dx-py"
-	if !cli && len(args) > 0 && args[0] == "--cli" {
-		cli, args = true, args[1:]
-	}
+	args, cli := early.Command(argv)
 	if cli {
 		if status, done := p.attach(args); done {
 			return status
@@ -72,7 +70,7 @@ func Main(argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if !cli {
 		return p.serve(args)
 	}
-	status, _ := p.command(name, args)
+	status, _ := p.command(early.Name(argv[0]), args)
 	return status
 }
 
@@ -85,7 +83,7 @@ func (p *program) command(name string, args []string) (int, error) {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	err := root.Execute()
-	var no *daemon.Declined
+	var no *client.Declined
 	switch {
 	case errors.As(err, &no):
 		return exitInternal, err
@@ -100,7 +98,33 @@ func (p *program) context() (ctx context.Context, stop context.CancelFunc) {
 	if p.ctx != nil {
 		return context.WithCancel(p.ctx)
 	}
-	return signal.NotifyContext(context.Background(), daemon.Ends()...)
+	return signal.NotifyContext(context.Background(), client.Ends()...)
+}
+
+// hurry returns what is closed when the user interrupts for the second time.
+// The process ends a while later, whatever it waits for. Call stop when done.
+func (p *program) hurry() (kill <-chan struct{}, stop func()) {
+	signals, over, second := make(chan os.Signal, 2), make(chan struct{}), make(chan struct{})
+	signal.Notify(signals, client.Ends()...)
+	go func() {
+		for range 2 {
+			select {
+			case <-signals:
+			case <-over:
+				return
+			}
+		}
+		close(second)
+		select {
+		case <-time.After(client.Overdue):
+			os.Exit(exitInterrupted)
+		case <-over:
+		}
+	}()
+	return second, func() {
+		signal.Stop(signals)
+		close(over)
+	}
 }
 
 func environment(list []string) map[string]string {

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/dx-py/dx-py-ls/cmd/internal/early"
+	"github.com/dx-py/dx-py-ls/engine/client"
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/daemon"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
@@ -40,8 +42,8 @@ func (p *program) serve(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	serve := func() error { return p.host(ctx, p.stdin, p.stdout, 0) }
-	if daemon.Supported && !off(os.Getenv) && os.Getenv("CI") == "" {
-		if place, err := daemon.Find(os.Getenv); err == nil {
+	if client.Supported && !early.Off(os.Getenv) && os.Getenv("CI") == "" {
+		if place, err := client.Find(os.Getenv); err == nil {
 			h := &hosts{program: p, place: place}
 			serve = func() error {
 				return forward.Run(ctx, p.stdin, p.stdout, forward.Options{Open: h.open, Log: p.logger()})
@@ -73,30 +75,30 @@ const steady = 10 * time.Second
 // hosts finds who serves an editor.
 type hosts struct {
 	*program
-	place daemon.Place
+	place client.Place
 	since time.Time // the last one serves
 }
 
 // open has the resident process serve, and starts one where there is none; where
 // it cannot be, or was ended on purpose, this process serves.
 func (h *hosts) open(ctx context.Context, folders []string, lost int, why error) (forward.Host, error) {
-	alone := errors.Is(why, daemon.ErrStopped) || lost > 1 && time.Since(h.since) < steady
+	alone := errors.Is(why, client.ErrStopped) || lost > 1 && time.Since(h.since) < steady
 	for _, dir := range folders {
 		cfg, err := config.Load(config.Input{Dir: dir, AddOpts: h.env["PYTEST_ADDOPTS"]}, pytest.Newest)
 		alone = alone || err == nil && unwelcome(cfg, testFlags{})
 	}
 	h.since = time.Now()
-	r := daemon.Request{Argv: []string{strconv.Itoa(lost)}, Vars: h.vars, Dir: h.dir, Began: daemon.Entered(), Asked: daemon.Now()}
+	r := client.Request{Argv: []string{strconv.Itoa(lost)}, Vars: h.vars, Dir: h.dir, Began: client.Entered(), Asked: client.Now()}
 	for until := r.Asked + int64(patience); !alone; {
-		s, err := daemon.Open(h.place, r)
+		s, err := client.Open(h.place, r)
 		switch {
 		case err == nil:
 			return s, nil
-		case (errors.Is(err, daemon.ErrNone) || errors.Is(err, daemon.ErrReplaced)) && daemon.Now() < until:
+		case (errors.Is(err, client.ErrNone) || errors.Is(err, client.ErrReplaced)) && client.Now() < until:
 			if err = h.start(h.place); err == nil {
 				continue
 			}
-		case errors.Is(err, daemon.ErrLost) && daemon.Now() < until:
+		case errors.Is(err, client.ErrLost) && client.Now() < until:
 			continue // what took the connection was ending
 		}
 		fmt.Fprintf(h.stderr, "dx-py-ls: %v; this process serves the editor alone\n", err)

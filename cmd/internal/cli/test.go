@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dx-py/dx-py-ls/engine"
-	"github.com/dx-py/dx-py-ls/engine/daemon"
+	"github.com/dx-py/dx-py-ls/engine/client"
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
@@ -190,7 +190,7 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) (err error) {
 	e := p.engine
 	if p.call != nil {
 		if r.Terminal {
-			return &daemon.Declined{} // it is the caller's terminal, and its process group
+			return &client.Declined{} // it is the caller's terminal, and its process group
 		}
 		e, r.Kill = p.call.Engine(cmp.Or(r.Root, r.Dir)), p.call.Kill
 		p.call.Begin()
@@ -214,6 +214,11 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) (err error) {
 	p.timings.mark("selection")
 	ctx, stop := p.context()
 	defer stop()
+	if p.ctx == nil {
+		kill, stop := p.hurry()
+		defer stop()
+		r.Kill = kill
+	}
 	var known history.Durations
 	if f.durations != "" {
 		if known, err = history.LoadDurations(absolute(p.dir, f.durations)); err != nil {

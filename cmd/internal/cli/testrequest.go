@@ -9,11 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/joho/godotenv"
-
 	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/client"
 	"github.com/dx-py/dx-py-ls/engine/config"
-	"github.com/dx-py/dx-py-ls/engine/daemon"
 	"github.com/dx-py/dx-py-ls/engine/discover"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/plan"
@@ -47,16 +45,16 @@ func (p *program) request(f testFlags) (r engine.Request, ws *workspace.Workspac
 	cfg, env, err := ws.Apply(workspace.Update{}).Configure()
 	var ours *config.ToolError
 	if p.call != nil && cfg != nil && unwelcome(cfg, f) {
-		err = &daemon.Declined{}
+		err = &client.Declined{}
 	}
-	var no *daemon.Declined
+	var no *client.Declined
 	if env == nil || errors.As(err, &ours) || errors.As(err, &no) { // any other error in the configuration is pytest's to tell
 		ws.Close()
 		return r, nil, err
 	}
 	r = engine.Request{Env: env, Dir: dir, Vars: vars, Args: args, State: ws.Apply(workspace.Update{}).StateDir(), FlakyFail: f.flakyFail}
 	if cfg != nil {
-		r.Config, r.Root, r.Terminal, r.Module = cfg, cfg.Root, cfg.Interactive, cfg.Tool.Invocation == "python -m pytest"
+		r.Config, r.Root, r.Terminal, r.Module = cfg, cfg.Root, cfg.Interactive, cfg.Tool.Module()
 	}
 	if err := f.apply(&r, cfg, p.env); err != nil {
 		ws.Close()
@@ -85,10 +83,9 @@ func (p *program) profile(f *testFlags, dir string) (vars []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen, ok := cfg.Tool.Profile[f.profile]
-	if !ok {
-		names := slices.Sorted(maps.Keys(cfg.Tool.Profile))
-		return nil, fmt.Errorf("--profile %s: [tool.dx-py.profile] of %s has %s", f.profile, filepath.Join(cfg.Root, "pyproject.toml"), orNone(strings.Join(names, ", ")))
+	chosen, err := cfg.Tool.Chosen(f.profile, cfg.Root)
+	if err != nil {
+		return nil, fmt.Errorf("--profile %s: %w", f.profile, err)
 	}
 	f.rest = append(slices.Clone(chosen.Args), f.rest...)
 	for _, k := range slices.Sorted(maps.Keys(chosen.Env)) {
@@ -130,18 +127,12 @@ func (f *testFlags) apply(r *engine.Request, cfg *config.Config, env map[string]
 		}
 		r.Seed = &seed
 	}
-	if cfg != nil && cfg.Tool.EnvFile != "" {
-		read, err := godotenv.Read(absolute(cfg.Root, cfg.Tool.EnvFile))
-		if err != nil {
-			return fmt.Errorf("reading env_file of [tool.dx-py]: %w", err)
-		}
-		for _, k := range slices.Sorted(maps.Keys(read)) {
-			if _, set := env[k]; !set { // what the shell says goes before
-				r.Vars = append(r.Vars, k+"="+read[k])
-			}
-		}
+	if cfg == nil {
+		return nil
 	}
-	return nil
+	more, err = cfg.Tool.FileVars(cfg.Root, func(name string) bool { _, set := env[name]; return set })
+	r.Vars = append(r.Vars, more...)
+	return err
 }
 
 // workspaceOf opens the workspace of a run.

@@ -36,7 +36,7 @@ func (p *program) bind(f *testFlags, dir, state string) error {
 	if env == nil || env.Python == "" || discover.Unittest(env) {
 		return nil
 	}
-	r := engine.Request{Env: env, Dir: dir, Vars: p.vars, State: snapshot.StateDir(), Module: cfg != nil && cfg.Tool.Invocation == "python -m pytest"}
+	r := engine.Request{Env: env, Dir: dir, Vars: p.vars, State: snapshot.StateDir(), Module: cfg != nil && cfg.Tool.Module()}
 	args := slices.Clone(f.rest)
 	for _, i := range at {
 		if path, _, ok := cutLast(args[i], ':'); ok && file.IsRegular(absolute(dir, path)) {

@@ -1,19 +1,18 @@
 package cli
 
 import (
-	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/dx-py/dx-py-ls/engine/daemon"
+	"github.com/dx-py/dx-py-ls/cmd/internal/early"
+	"github.com/dx-py/dx-py-ls/engine/client"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/run"
 )
 
 // timings are the moments of a run, for --timings and --profile-out. A nil one
-// notes nothing. Times are nanoseconds, as daemon.Now.
+// notes nothing. Times are nanoseconds, as client.Now.
 type timings struct {
 	stages []stage
 	told   bool  // --timings
@@ -40,14 +39,14 @@ func (p *program) newTimings(f testFlags) *timings {
 	if f.profileOut != "" {
 		t.profile = absolute(p.dir, f.profileOut)
 	}
-	switch c, entered := p.call, daemon.Entered(); {
+	switch c, entered := p.call, client.Entered(); {
 	case p.timings != nil || entered == 0:
-		now := daemon.Now()
+		now := client.Now()
 		t.stages = append(t.stages, stage{"start", now, now})
 	case c != nil:
 		t.stages = append(t.stages, stage{"client start", c.Began, c.Asked}, stage{"attach", c.Asked, c.Got})
 	default:
-		t.stages = append(t.stages, stage{"start", entered, daemon.Now()})
+		t.stages = append(t.stages, stage{"start", entered, client.Now()})
 	}
 	return t
 }
@@ -57,7 +56,7 @@ func (t *timings) last() int64 { return t.stages[len(t.stages)-1].to }
 // mark ends a stage now.
 func (t *timings) mark(name string) {
 	if t != nil {
-		t.stages = append(t.stages, stage{name, t.last(), daemon.Now()})
+		t.stages = append(t.stages, stage{name, t.last(), client.Now()})
 	}
 }
 
@@ -84,7 +83,7 @@ func (t *timings) Event(e run.Event) {
 	if t.result == 0 {
 		t.mark("first result")
 	}
-	t.result = daemon.Now()
+	t.result = client.Now()
 	if t.profile != "" {
 		t.tests = append(t.tests, pytest.Result{ID: r.ID, Outcome: r.Outcome, Start: r.Start, Duration: r.Duration, Worker: r.Worker, Attempt: r.Attempt})
 	}
@@ -97,11 +96,11 @@ func (t *timings) end(p *program) error {
 	}
 	var err error
 	if t.profile != "" {
-		err = t.write(time.Now(), daemon.Now())
+		err = t.write(time.Now(), client.Now())
 	}
 	if t.told && p.call == nil {
 		t.mark("end")
-		printTimings(p.stderr, t.text(), t.last()-t.stages[0].from)
+		early.PrintTimings(p.stderr, t.text(), t.last()-t.stages[0].from)
 	}
 	return err
 }
@@ -109,12 +108,10 @@ func (t *timings) end(p *program) error {
 func (t *timings) text() string {
 	parts := make([]string, len(t.stages))
 	for i, s := range t.stages {
-		parts[i] = part(s.name, s.to-s.from)
+		parts[i] = early.Stage(s.name, s.to-s.from)
 	}
 	return strings.Join(parts, " · ")
 }
-
-func part(name string, ns int64) string { return fmt.Sprintf("%s %.1f", name, float64(ns)/1e6) }
 
 // notes is what the client needs to print them: when the last stage ended, and
 // the stages.
@@ -123,19 +120,4 @@ func (t *timings) notes() string {
 		return ""
 	}
 	return strconv.FormatInt(t.last(), 10) + " " + t.text()
-}
-
-func printTimings(w io.Writer, stages string, all int64) {
-	fmt.Fprintf(w, "timings in ms: %s · in all %.1f\n", stages, float64(all)/1e6)
-}
-
-// printNotes prints the timings of a run in the resident process; the way back
-// is what it does not know.
-func (p *program) printNotes(notes string) {
-	now := daemon.Now()
-	at, stages, _ := strings.Cut(notes, " ")
-	if last, err := strconv.ParseInt(at, 10, 64); err == nil {
-		stages += " · " + part("return", now-last)
-	}
-	printTimings(p.stderr, stages, now-daemon.Entered())
 }

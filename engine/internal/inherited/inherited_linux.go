@@ -7,8 +7,8 @@ import (
 	"os"
 	"strings"
 	"sync"
-
-	"golang.org/x/sys/unix"
+	"syscall"
+	"unsafe"
 )
 
 // limits are the resource limits by number, as in getrlimit(2).
@@ -21,11 +21,11 @@ func Read() (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "umask %04o\n", umask())
 	for i, name := range limits {
-		var l unix.Rlimit
-		if err := unix.Getrlimit(i, &l); err != nil {
+		var l syscall.Rlimit
+		if err := syscall.Getrlimit(i, &l); err != nil {
 			return "", fmt.Errorf("reading the limit %s: %w", name, err)
 		}
-		if i == unix.RLIMIT_NOFILE {
+		if i == syscall.RLIMIT_NOFILE {
 			// Go has raised its own, and takes that back in its children.
 			soft, ok := nofile()
 			if !ok {
@@ -35,21 +35,21 @@ func Read() (string, error) {
 		}
 		fmt.Fprintf(&b, "%s %d %d\n", name, l.Cur, l.Max)
 	}
-	nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	nice, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
 	if err != nil {
 		return "", fmt.Errorf("reading the priority: %w", err)
 	}
-	var cpus unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &cpus); err != nil {
+	var cpus [1024 / 64]uint64
+	if _, _, err := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, 0, unsafe.Sizeof(cpus), uintptr(unsafe.Pointer(&cpus))); err != 0 {
 		return "", fmt.Errorf("reading the processors: %w", err)
 	}
-	groups, err := unix.Getgroups()
+	groups, err := syscall.Getgroups()
 	if err != nil {
 		return "", fmt.Errorf("reading the groups: %w", err)
 	}
 	mounts, _ := os.Readlink("/proc/self/ns/mnt") // absent without /proc: the same for all then
 	fmt.Fprintf(&b, "priority %d\nprocessors %x\nuser %d %d\ngroup %d %d %v\nmounts %s\n",
-		nice, cpus, unix.Getuid(), unix.Geteuid(), unix.Getgid(), unix.Getegid(), groups, mounts)
+		nice, cpus, syscall.Getuid(), syscall.Geteuid(), syscall.Getgid(), syscall.Getegid(), groups, mounts)
 	return b.String(), nil
 }
 
@@ -61,8 +61,8 @@ var asking sync.Mutex
 func umask() int {
 	asking.Lock()
 	defer asking.Unlock()
-	was := unix.Umask(0o077)
-	unix.Umask(was)
+	was := syscall.Umask(0o077)
+	syscall.Umask(was)
 	return was
 }
 

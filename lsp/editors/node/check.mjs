@@ -2,7 +2,7 @@
 // is judged by that library's own validators.
 //
 //   node check.mjs BINARY PYTHON PYTHON-WITH-DEBUGPY-AND-COVERAGE
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import fs from "node:fs";
 import net from "node:net";
@@ -47,7 +47,9 @@ const each = (what, list, is) => {
   for (const x of list ?? []) check(what, is(x), x);
 };
 
-const serve = () => spawn(binary, ["--stdio"], { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, DX_PY_STATE_DIR: path.join(dir, "state") } });
+// With a resident process of its own, where one can be.
+const env = { ...process.env, DX_PY_STATE_DIR: path.join(dir, "state"), DX_PY_RUNTIME_DIR: path.join(dir, "run") };
+const serve = () => spawn(binary, ["--stdio"], { stdio: ["pipe", "pipe", "inherit"], env });
 const server = serve();
 const exit = new Promise((done) => server.on("exit", done));
 const c = lsp.createProtocolConnection(new lsp.StreamMessageReader(server.stdout), new lsp.StreamMessageWriter(server.stdin));
@@ -218,6 +220,7 @@ each("document symbol", await c.sendRequest(lsp.DocumentSymbolRequest.type, { te
 each("workspace symbol", await c.sendRequest(lsp.WorkspaceSymbolRequest.type, { query: "" }), (s) => s.name && lsp.Location.is(s.location) && s.kind >= 1 && s.kind <= 26);
 each("definition", await c.sendRequest(lsp.DefinitionRequest.type, { textDocument, position }), lsp.Location.is);
 each("reference", await c.sendRequest(lsp.ReferencesRequest.type, { textDocument, position, context: { includeDeclaration: true } }), lsp.Location.is);
+check("implementation", Array.isArray(await c.sendRequest(lsp.ImplementationRequest.type, { textDocument, position })), "a list");
 const completion = await c.sendRequest(lsp.CompletionRequest.type, { textDocument, position });
 check("completion", completion.isIncomplete === false, completion);
 each("completion item", completion.items, (i) => typeof i.label === "string" && i.kind >= 1 && i.kind <= 25);
@@ -246,7 +249,8 @@ await c.sendRequest(lsp.ShutdownRequest.type);
 await c.sendNotification(lsp.ExitNotification.type);
 check("exit", (await exit) === 0, server.exitCode);
 await rich();
-fs.rmSync(dir, { recursive: true });
+execFileSync(binary, ["--cli", "daemon", "stop"], { env });
+fs.rmSync(dir, { recursive: true, maxRetries: 50, retryDelay: 20 }); // what ends may write there
 for (const f of failed) console.log("FAILED " + f);
 console.log(`node, vscode-languageserver-protocol: ${checks - failed.length} of ${checks} checks passed`);
 process.exit(failed.length ? 1 : 0);

@@ -162,6 +162,10 @@ if mode == "plugin" then
   eventually("it says that there is no nvim-dap", function()
     return noticed:find("nvim-dap", 1, true) ~= nil
   end, true)
+  vim.cmd("DxPyCovered")
+  eventually("it says that coverage is not known", function()
+    return noticed:find("with coverage first", 1, true) ~= nil
+  end, true)
   local attached
   package.loaded.dap = { adapters = {}, run = function(config)
     attached = config

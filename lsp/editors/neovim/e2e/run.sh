@@ -14,12 +14,13 @@ work=$(mktemp -d)
 socket=$work/tmux
 # A resident process of its own, where one can be.
 export DX_PY_RUNTIME_DIR=$work/run
-trap 'tmux -S "$socket" kill-server 2>/dev/null || true; "$DX_BINARY" --cli daemon stop >/dev/null || true; rm -rf "$work"' EXIT
+trap 'tmux -S "$socket" kill-server 2>/dev/null || true; "$DX_BINARY" --cli daemon stop >/dev/null || true; rm -rf "$work" || rm -rf "$work"' EXIT
 export HOME=$work/home XDG_STATE_HOME=$work/home XDG_CACHE_HOME=$work/home DX_PY_STATE_DIR=$work/home/state TERM=xterm-256color LC_ALL=C.UTF-8
 
 fresh() {
-  "$DX_BINARY" --cli daemon stop >/dev/null # it writes there
-  rm -rf "$work/project" "$work/home"
+  "$DX_BINARY" --cli daemon stop >/dev/null # what ends may write there
+  old=$(mktemp -d "$work/old-XXXX")
+  [ ! -d "$work/project" ] || mv "$work/project" "$work/home" "$old"
   mkdir -p "$work/project" "$work/home"
   printf '[pytest]\n' >"$work/project/pytest.ini"
   cp "$here/test_shop.py" "$work/project/test_shop.py"

@@ -173,6 +173,18 @@ function M.run_failed()
   M.execute("rerunFailed")
 end
 
+function M.run_affected()
+  M.execute("runAffected")
+end
+
+function M.coverage()
+  M.execute("runWithCoverage", argument(false))
+end
+
+function M.covered()
+  M.execute("goToCovered", argument(false))
+end
+
 function M.cancel()
   M.execute("cancel")
 end
@@ -200,6 +212,9 @@ local commands = {
   DxPyDebug = { "debug", "Debug the test at the cursor, by nvim-dap" },
   DxPyRunFile = { "run_file", "Run the tests of the file" },
   DxPyRunFailed = { "run_failed", "Run what failed again" },
+  DxPyRunAffected = { "run_affected", "Run what is affected by edits" },
+  DxPyCoverage = { "coverage", "Run the test at the cursor with coverage" },
+  DxPyCovered = { "covered", "Go to the code that the test at the cursor covers" },
   DxPyCancel = { "cancel", "Cancel all runs" },
   DxPyOutput = { "output", "Open the output of the test at the cursor" },
   DxPyExplain = { "explain", "What is known of the test at the cursor" },
