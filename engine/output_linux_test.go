@@ -14,7 +14,9 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
@@ -142,6 +144,54 @@ func TestOutputOfCrashed(t *testing.T) {
 		_, status := runTests(t, r)
 		if text := out.String(); status != 1 || !regexp.MustCompile(`begins x{1000}x* ends`).MatchString(text) || len(text) < 3000000 || len(text) > 3010000 {
 			t.Errorf("%d workers: status %d, %d bytes", workers, status, len(text))
+		}
+	}
+}
+
+// TestSlowReader reads what a run prints in small parts, and rests behind each:
+// nothing is lost, and the engine holds little of it.
+func TestSlowReader(t *testing.T) {
+	const tests, size = 200, 100_000
+	dir := files(t, map[string]string{"test_a.py": fmt.Sprintf(
+		"import pytest\n@pytest.mark.parametrize('n', range(%d))\ndef test_a(n):\n    print('begins', n, '%%d' %% n * (%d // len(str(n))), 'ends')\n    assert 0\n", tests, size)})
+	for _, workers := range []int{1, 2} {
+		r, _ := request(t, "9.2.0", dir, "-p", "no:cacheprovider", "--tb=short")
+		in, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Workers, r.Stdout, r.Stderr = workers, w, nil
+		res := &results{tests: map[string]*pytest.Result{}}
+		text := make(chan string)
+		go func() {
+			var all bytes.Buffer
+			part := make([]byte, 32<<10)
+			for {
+				n, err := in.Read(part)
+				all.Write(part[:n])
+				if err != nil {
+					text <- all.String()
+					return
+				}
+				time.Sleep(200 * time.Microsecond)
+			}
+		}()
+		before := peak(t)
+		status, err := cold.Run(context.Background(), r, res)
+		w.Close()
+		got := <-text
+		in.Close()
+		if more := peak(t); more > before+3*tests*size {
+			t.Errorf("%d workers: the engine took %d MB, %d before", workers, more/megabyte, before/megabyte)
+		}
+		if err != nil || status != 1 || len(res.order) != tests {
+			t.Errorf("%d workers: status %d, %v, %d results", workers, status, err, len(res.order))
+		}
+		for n := range tests {
+			number := strconv.Itoa(n)
+			if line := "begins " + number + " " + strings.Repeat(number, size/len(number)) + " ends\n"; strings.Count(got, line) != 1 {
+				t.Errorf("%d workers: what test %d printed is there %d times", workers, n, strings.Count(got, line))
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 // AnswersIn is how long a resident process may take to say that it has read a
 // request; it takes less than a millisecond. A test has less patience.
 var AnswersIn = 5 * time.Second
+
+// interrupted is pytest's exit status.
+const interrupted = 2
 
 // Attach has the resident process do what is asked, and returns the exit
 // status and its notes. An interrupt asks it to stop, a second one at once;
@@ -31,6 +35,7 @@ func Attach(p Place, r Request, interrupts chan os.Signal) (status int, notes st
 	// Not before the request is sent: it takes time, and until then there is
 	// nothing to stop.
 	signal.Notify(interrupts, Ends()...)
+	var late atomic.Bool
 	done, passed := make(chan struct{}), make(chan struct{})
 	defer func() { signal.Stop(interrupts); close(done); <-passed; c.close() }()
 	go func() {
@@ -43,11 +48,19 @@ func Attach(p Place, r Request, interrupts chan os.Signal) (status int, notes st
 				return
 			}
 		}
+		select {
+		case <-time.After(Overdue):
+			late.Store(true)
+			_ = syscall.Shutdown(c.fd, syscall.SHUT_RD)
+		case <-done:
+		}
 	}()
 	begun := false
 	for {
 		kind, text, err := c.read()
 		switch {
+		case err != nil && late.Load():
+			return interrupted, "", nil
 		case err != nil && begun:
 			return 0, "", ErrBroken
 		case refusal(kind, text, err) != nil:

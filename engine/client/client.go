@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Request is what a client asks for: a command line in its surroundings.
@@ -74,6 +75,10 @@ const maxDir = 90
 
 // Socket is the path of the socket.
 func (p Place) Socket() string { return p.Dir + "/socket" }
+
+// Overdue is how long a run may take to end that was to end at once: who reads
+// its output may have stopped.
+const Overdue = 2 * time.Second
 
 // Ends are the signals that end a run: what ran is reported. A hangup stays
 // ignored where the caller ignores it, as nohup does.

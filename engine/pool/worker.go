@@ -65,6 +65,11 @@ func (w *worker) Tell(kind wire.Kind, item int, payload []byte) error {
 
 // Signal sends a signal to the worker's process.
 func (w *worker) Signal(sig os.Signal) error {
+	select {
+	case <-w.gone:
+		return errGone
+	default:
+	}
 	p, err := os.FindProcess(w.process.stage.pid)
 	if err != nil {
 		return err

@@ -25,6 +25,9 @@ func (d *dispatcher) gone(ctx context.Context, p *process, s Signal) error {
 	// one that we have killed was cancelled
 	crashed := (ctx.Err() == nil || s.Killed != "SIGKILL") && d.died(p, s)
 	switch {
+	case p.role == Controller && ctx.Err() != nil && d.atOnce():
+		d.status = exitInterrupted
+		return nil
 	case p.role == Controller:
 		return fmt.Errorf("the process that reports ended: %s", s.how())
 	case p.role == Solo && ctx.Err() != nil && !d.resumed && !d.atOnce():

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/plan"
@@ -152,10 +153,13 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 	}
 	d.order = d.options.Plan.Order()
 	d.emit(Event{Started: &Started{Items: d.ordered(), Tests: len(d.order), Workers: max(o.Workers, 1), Mode: o.Mode, Reason: o.Reason, Version: o.Version, Divisible: o.Divisible}})
+	over := make(chan struct{})
+	go d.hurry(over)
 	err := d.start()
 	if err == nil {
 		err = d.loop(ctx)
 	}
+	close(over)
 	d.abandon()
 	d.sweep(ctx)
 	notRun := 0
@@ -170,6 +174,18 @@ func Run(ctx context.Context, workers Workers, o Options, sinks ...Sink) (int, e
 	return d.status, err
 }
 
+// hurry ends the process that reports when a run is to end at once: whoever
+// reads what it prints may have stopped, and the loop waits for it.
+func (d *dispatcher) hurry(over <-chan struct{}) {
+	select {
+	case <-d.options.Kill:
+		if p := d.controller.Load(); p != nil {
+			_ = p.Signal(os.Kill)
+		}
+	case <-over:
+	}
+}
+
 type dispatcher struct {
 	workers Workers
 	options Options
@@ -182,18 +198,20 @@ type dispatcher struct {
 	status  int
 	spent   Spent
 
-	signals  chan Signal
-	live     map[int]*process
-	next     int // id of the next process
-	queue    *queue
-	top      *process // solo or controller: whose end is the run's
-	running  int      // runners that live
-	deaths   int
-	failures int
-	stopping string  // why nothing further is started
-	said     []frame // for a solo worker that takes a dead one's place
-	resumed  bool    // one has, to report a cancelled run
-	killAt   <-chan time.Time
+	signals chan Signal
+	live    map[int]*process
+	next    int // id of the next process
+	queue   *queue
+	top     *process // solo or controller: whose end is the run's
+	running int      // runners that live
+
+	controller atomic.Pointer[process] // for hurry
+	deaths     int
+	failures   int
+	stopping   string  // why nothing further is started
+	said       []frame // for a solo worker that takes a dead one's place
+	resumed    bool    // one has, to report a cancelled run
+	killAt     <-chan time.Time
 
 	again []int           // items that failed and are to run again
 	held  map[int][]frame // what the controller is told of an item when it has ended for good; nil without retries
@@ -253,6 +271,7 @@ func (d *dispatcher) start() error {
 		return err
 	}
 	d.top = top
+	d.controller.Store(top)
 	d.queue = newQueue(d.options.Plan, d.items)
 	for slot := range len(d.queue.slots) {
 		// never more workers than there is work for; one even for none

@@ -1,9 +1,11 @@
 """Long texts that tests print, in a file that a run's workers have in common: the engine is told where they are, and their ends."""
+import fcntl
 import os
 
 from .ring import _identity
 
 LARGE = 16 << 10  # what is longer goes there
+PART = 1 << 20
 
 
 def ends(text):
@@ -24,15 +26,25 @@ class Bulk:
             return self.last[1]
         if self.identity is None or os.getpid() != self.owner or _identity(self.fd) != self.identity:
             return None  # a test forked, or closed it
-        data = text.encode("utf-8", "surrogatepass")
         try:
-            if os.write(self.fd, data) != len(data):
-                return None
-            place = {"at": os.lseek(self.fd, 0, os.SEEK_CUR) - len(data), "size": len(data)}
+            place = self.append(text)
         except OSError:
             return None
         self.last = text, place
         return place
+
+    def append(self, text):
+        """Writes in parts: a copy of the whole, in pages that nobody has touched, takes as long as the writing."""
+        fcntl.lockf(self.fd, fcntl.LOCK_EX)  # other workers write there
+        try:
+            at = os.lseek(self.fd, 0, os.SEEK_END)
+            for k in range(0, len(text), PART):
+                data = memoryview(text[k:k + PART].encode("utf-8", "surrogatepass"))
+                while data:
+                    data = data[os.write(self.fd, data):]
+            return {"at": at, "size": os.lseek(self.fd, 0, os.SEEK_CUR) - at}
+        finally:
+            fcntl.lockf(self.fd, fcntl.LOCK_UN)
 
     def get(self, place):
         if self.last[1] != place:

@@ -22,6 +22,7 @@ class Reporter:
         descriptor of what pytest's terminal reporter writes to; None when nobody reads it."""
         self.config, self.ring, self.bulk, self.text, self.observer = config, ring, bulk, text, None
         self.item, self.index, self.special, self.began, self.open = None, 0, False, 0.0, False
+        self.bad = False  # a phase of the item has failed, or was skipped
         self.start, self.took = 0.0, [-1.0, -1.0, -1.0]
         self.attributes = None  # of pytest's reports
         self.terminal = Terminal(config, out)
@@ -33,6 +34,7 @@ class Reporter:
     def begin(self, index, item, k=0):
         """k: the phase that it begins with, for who asks where a process has died."""
         self.item, self.index, self.special, self.open = item, index, False, True
+        self.bad = False
         if self.observer is not None:
             self.observer.test = item.location[0]
         self.start = 0.0
@@ -57,7 +59,9 @@ class Reporter:
         self.took[k] = took
         if item._report_sections or item.user_properties:
             self.special = True
-            self.ring.send(wire.REPORT, self.index, self.encode(make_report(item, k, start, took)))
+            # A failure's text ends with what its teardown wrote; of other passed phases nobody may ever show any.
+            short = not self.terminal.shown and not self.bad
+            self.ring.send(wire.REPORT, self.index, self.encode(make_report(item, k, start, took), short))
         self.terminal.passed(item, k, start, took)
 
     def together(self, item, start, took):
@@ -98,7 +102,7 @@ class Reporter:
                 self.start = getattr(report, "start", 0.0) or time.time() - report.duration
             if report.outcome == "passed" and not report.sections and not report.user_properties and not self.marked(report, item, k):
                 return
-        self.special = True
+        self.special, self.bad = True, self.bad or report.outcome != "passed"
         self.ring.send(wire.REPORT, self.index, self.encode(report))
 
     def marked(self, report, item, k):
@@ -107,7 +111,8 @@ class Reporter:
             self.attributes = frozenset(vars(make_report(item, k, 0.0, 0.0)))
         return not self.attributes.issuperset(vars(report))
 
-    def encode(self, report):
+    def encode(self, report, short=False):
+        """short: long texts without their middle will do."""
         data = {
             "id": report.nodeid, "when": report.when, "outcome": report.outcome, "duration": getattr(report, "duration", 0.0),
             "kind": type(report).__name__, "location": list(report.location),
@@ -129,7 +134,7 @@ class Reporter:
         try:
             data["data"] = whole = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
             if isinstance(whole, dict) and whole.get("sections"):
-                whole["sections"] = self.bulk.out(whole["sections"])
+                whole["sections"] = data["sections"] if short else self.bulk.out(whole["sections"])
             return dump(data)
         except Exception as e:  # a plugin's own report: its outcome counts all the same
             data["data"], data["unserializable"] = None, repr(e)
@@ -258,26 +263,17 @@ class Terminal:
         self.failures = pm.get_plugin("lfplugin")
         self.file, self.flushed, self.out = None, 0.0, None
         self.apart = getattr(config.option, "capture", "no") == "fd"  # what tests write goes elsewhere, not in between
-        self.whole = False
-        if out is None:
-            self.reporter = tr = None
-        if tr is None:
+        self.shown = self.whole = tr is not None and shows_passed(config, tr)
+        if out is None or tr is None:
+            self.reporter, self.whole = None, False
             return
-        from _pytest.terminal import TerminalReporter
         theirs = tr._tw._file
         self.out = theirs
         if self.apart:
             theirs.flush()
             self.out = Out(out, theirs)
             self.before_disabled(pm.get_plugin("capturemanager"))
-        verbosity = config.get_verbosity("test_cases") if hasattr(config, "get_verbosity") else config.option.verbose
-        self.verbose = verbosity > 0
-        # Somebody reads the reports: verbose lines, tables of durations, summaries of passed tests, plugins' summaries.
-        self.whole = bool(
-            type(tr) is not TerminalReporter or self.verbose or getattr(config.option, "durations", None)
-            or getattr(tr, "_show_progress_info", None) == "times"
-            or set(getattr(config.option, "reportchars", "")) & set("pPA")
-            or any(foreign_to(config, name) for name in ("pytest_terminal_summary", "pytest_sessionfinish", "pytest_unconfigure")))
+        self.verbose = verbosity(config) > 0
         self.early = hasattr(tr, "_write_progress_information_if_past_edge")  # since 8.4 with the letter, not behind the teardown
         self.has_finish = hasattr(tr, "pytest_runtest_logfinish")
 
@@ -369,6 +365,21 @@ class Terminal:
         if now - self.flushed >= PATIENCE:
             self.flushed = now
             self.flush()
+
+
+def verbosity(config):
+    return config.get_verbosity("test_cases") if hasattr(config, "get_verbosity") else config.option.verbose
+
+
+def shows_passed(config, tr):
+    """Whether somebody reads the reports of passed phases: verbose lines, tables of durations, summaries of passed tests, plugins'
+    summaries."""
+    from _pytest.terminal import TerminalReporter
+    return bool(
+        type(tr) is not TerminalReporter or verbosity(config) > 0 or getattr(config.option, "durations", None)
+        or getattr(tr, "_show_progress_info", None) == "times"
+        or set(getattr(config.option, "reportchars", "")) & set("pPA")
+        or any(foreign_to(config, name) for name in ("pytest_terminal_summary", "pytest_sessionfinish", "pytest_unconfigure")))
 
 
 def foreign_to(config, name):

@@ -65,7 +65,7 @@ func TestNasty(t *testing.T) {
 				n := 0
 				for line := range strings.Lines(string(a.Comment)) {
 					kind, args, _ := strings.Cut(strings.TrimSpace(line), ": ")
-					if kind != "args" && kind != "args since 9" || kind == "args since 9" && version[0] != '9' {
+					if kind != "args" && kind != "args, alone" && kind != "args since 9" || kind == "args since 9" && version[0] != '9' {
 						continue
 					}
 					if n++; n > 1 && !all {
@@ -85,7 +85,7 @@ func TestNasty(t *testing.T) {
 // TestNastyWorkers runs them with two workers, a file on one of them. What of
 // the text is not plain pytest's is pytest-xdist's, and what both have is
 // there; the order is nobody's. DX_NASTY=all has every line, else it is those
-// for workers.
+// for workers; what stops or mixes at a moment of its own is for one alone.
 func TestNastyWorkers(t *testing.T) {
 	archives, err := filepath.Glob("../../../testdata/nasty/*.txtar")
 	if err != nil || len(archives) < 20 {
@@ -153,6 +153,7 @@ var ofWorkers = []struct {
 	{regexp.MustCompile(`^\[gw\d\] \[ *\d+%\] (\w+) (.*?) *$`), "$2 $1"},
 	{regexp.MustCompile(` +\[ *\d+%\]$`), ""},
 	{regexp.MustCompile(`^(\S+\.\w+ )?[.FEsxXRuGp,]+$|^\S+\.\w+(::\S+)? $`), ""},
+	{regexp.MustCompile(`^.* SUB[A-Z]+[\[(].*|^SUB[A-Z]+\(.*\)$`), ""}, // with values of plain pytest's, and reasons
 	{regexp.MustCompile(`^(.*collecting \.\.\.|.*collected \d+ |created: |\d workers |plugins: |\[gw\d\] |initialized: |ready: |scheduling tests|bringing up nodes).*`), ""},
 }
 

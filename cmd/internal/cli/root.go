@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -98,6 +99,32 @@ func (p *program) context() (ctx context.Context, stop context.CancelFunc) {
 		return context.WithCancel(p.ctx)
 	}
 	return signal.NotifyContext(context.Background(), client.Ends()...)
+}
+
+// hurry returns what is closed when the user interrupts for the second time.
+// The process ends a while later, whatever it waits for. Call stop when done.
+func (p *program) hurry() (kill <-chan struct{}, stop func()) {
+	signals, over, second := make(chan os.Signal, 2), make(chan struct{}), make(chan struct{})
+	signal.Notify(signals, client.Ends()...)
+	go func() {
+		for range 2 {
+			select {
+			case <-signals:
+			case <-over:
+				return
+			}
+		}
+		close(second)
+		select {
+		case <-time.After(client.Overdue):
+			os.Exit(exitInterrupted)
+		case <-over:
+		}
+	}()
+	return second, func() {
+		signal.Stop(signals)
+		close(over)
+	}
 }
 
 func environment(list []string) map[string]string {

@@ -214,6 +214,11 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) (err error) {
 	p.timings.mark("selection")
 	ctx, stop := p.context()
 	defer stop()
+	if p.ctx == nil {
+		kill, stop := p.hurry()
+		defer stop()
+		r.Kill = kill
+	}
 	var known history.Durations
 	if f.durations != "" {
 		if known, err = history.LoadDurations(absolute(p.dir, f.durations)); err != nil {
