@@ -71,10 +71,12 @@ ROWS ?=
 bench: build
 	$(GO) run ./cmd/internal/bench -shared $(SHARED) -dir $(BENCH) -binary bin/dx-py-ls $(if $(ROWS),-rows '$(ROWS)')
 
-# How long the language server takes for a keystroke, and to its first tree.
+# How long the language server takes for a keystroke, and to its first tree; and
+# for a keystroke by way of the resident process.
 keystrokes:
 	$(GO) test -run NONE -bench Keystroke -benchtime 400x ./lsp/server
 	$(GO) test -run NONE -bench FirstTree -benchtime 10x ./lsp/server
+	$(GO) test -run NONE -bench Keystroke -benchtime 400x ./lsp/forward
 
 # Ids and outcomes against pytest on the public suites; NAMES="click flask" for
 # some, VERIFY=1 for dx-py verify on each as well.

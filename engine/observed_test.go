@@ -99,3 +99,25 @@ func TestObserved(t *testing.T) {
 		}
 	}
 }
+
+// TestObservedHypothesis says nothing of the sources that hypothesis gathers
+// constants from, for whatever its own tests are given.
+func TestObservedHypothesis(t *testing.T) {
+	dir := files(t, map[string]string{
+		"pytest.ini": "[pytest]\n", "lib.py": "WORDS = ['constant', 123456, 'another']\n",
+		"test_h.py": "import lib\nfrom hypothesis import given, strategies as st\n@given(st.integers())\ndef test_h(x): assert x is not None\ndef test_plain(): pass\n",
+	})
+	r, _ := requestOf(t, enginetest.Plugins(t), dir, "-p", "no:cacheprovider")
+	r.Root = dir
+	o := &opened{edges: map[string][]string{}}
+	if status, err := cold.Run(context.Background(), r, o); err != nil || status != 0 {
+		t.Fatalf("exit status %d, %v", status, err)
+	}
+	for opener, paths := range o.edges {
+		for _, p := range paths {
+			if strings.HasSuffix(p, ".py") || strings.Contains(p, "constants") {
+				t.Errorf("%q reads %s", opener, p)
+			}
+		}
+	}
+}

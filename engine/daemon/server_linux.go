@@ -268,11 +268,21 @@ func (s *server) serve(ctx context.Context, c *conn) {
 		c.say(client.KindTold, nil)
 		return
 	}
-	switch what := inherited.Differ(s.inherited, m.Inherited); {
+	what := inherited.Differ(s.inherited, m.Inherited)
+	if m.Op == client.OpSession {
+		// Node.js raises the limit of open files for all that it starts.
+		what = inherited.Differ(inherited.Without(s.inherited, "nofile"), inherited.Without(m.Inherited, "nofile"))
+	}
+	switch {
 	case m.Program != s.program && m.Program.MtimeNs < s.program.MtimeNs:
 		c.say(client.KindDeclined, []byte("the resident process is of a newer program"))
 		return
 	case m.Program != s.program:
+		s.leave()
+		c.say(client.KindReplaced, nil)
+		return
+	case what != "" && m.Op == client.OpRun && s.ran() == 0:
+		// An editor has started it, with what is an editor's: shells get their own.
 		s.leave()
 		c.say(client.KindReplaced, nil)
 		return
@@ -354,6 +364,13 @@ func (s *server) count(what *int, d int) {
 	} else if s.running+s.editors == 0 {
 		s.idle = s.time.AfterFunc(s.Idle, s.leave)
 	}
+}
+
+// ran is how many calls there were.
+func (s *server) ran() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.served
 }
 
 func (s *server) status() Status {

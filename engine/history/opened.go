@@ -11,8 +11,8 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/store"
 )
 
-// openedVersion changes with the encoding of the record.
-const openedVersion = 1
+// openedVersion changes with the encoding of the record, and with what is told.
+const openedVersion = 2
 
 // maxOpened bounds the paths that are kept; beyond it the newest run's stay.
 const maxOpened = 100_000

@@ -157,6 +157,7 @@ type Pool struct {
 	doubts  map[string][]string // by session: why what was loaded ahead was of no use
 	missed  bool                // a Refresh came during a run
 	idle    clock.Alarm         // nil: none was set
+	cleared bool                // since the last run began
 	beside  errands             // what ends or settles while nobody waits
 }
 
@@ -165,6 +166,7 @@ type Pool struct {
 func (p *Pool) Session(ctx context.Context, s Settings) (*Session, error) {
 	p.mu.Lock()
 	p.running++
+	p.cleared = false
 	if p.idle != nil {
 		p.idle.Stop()
 	}
@@ -294,7 +296,16 @@ func (p *Pool) clear() {
 		p.idle.Stop()
 	}
 	p.forget()
+	p.cleared = true
 	for len(p.stems) > 0 {
+		p.drop(p.stems[0])
+	}
+}
+
+// wither ends what was still being made for a next run when all was cleared:
+// nothing else would. The pool is locked.
+func (p *Pool) wither() {
+	for p.cleared && p.running == 0 && len(p.stems) > 0 {
 		p.drop(p.stems[0])
 	}
 }

@@ -58,6 +58,7 @@ func (p *Pool) Refresh(ctx context.Context) {
 		cancel()
 		p.mu.Lock()
 		p.making = nil
+		p.wither()
 		p.mu.Unlock()
 		close(m.done)
 	}()
@@ -83,6 +84,7 @@ func (p *Pool) ahead(r recipe) {
 		cancel()
 		p.mu.Lock()
 		p.hoists = nil
+		p.wither()
 		p.mu.Unlock()
 		close(h.done)
 	})

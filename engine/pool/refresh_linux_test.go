@@ -1,10 +1,12 @@
 package pool
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -196,5 +198,36 @@ func TestStemOfSeveral(t *testing.T) {
 			t.Errorf("%v\n%s", m.s.Items(), m.s.Printed())
 		}
 		p.pool.Release(m.s)
+	}
+}
+
+// TestClearedMeanwhile has all end while a session is made beside: nothing of it
+// is left, for nothing would end it later.
+func TestClearedMeanwhile(t *testing.T) {
+	p := newProject(t, "9.2.0")
+	p.session()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.save("conftest.py", fmt.Sprintf("open(%q, 'w').close()\n", fifo))
+	r := *p.pool.last
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.pool.Refresh(t.Context())
+	}()
+	if _, err := os.ReadFile(fifo); err != nil { // it has come to the conftest
+		t.Fatal(err)
+	}
+	p.pool.clear()
+	p.save("conftest.py", "")
+	p.pool.remake(t.Context(), r) // as one that had not yet looked for an interpreter
+	<-done
+	p.pool.mu.Lock()
+	p.pool.wither()
+	p.pool.mu.Unlock()
+	if len(p.pool.stems)+len(p.pool.kept) > 0 {
+		t.Errorf("%d stems and %d sessions are kept", len(p.pool.stems), len(p.pool.kept))
 	}
 }

@@ -60,15 +60,15 @@ func processor(b *testing.B) time.Duration {
 // through a forwarder.
 func BenchmarkKeystroke(b *testing.B) {
 	var text strings.Builder
-	for i := range 1000 {
-		fmt.Fprintf(&text, "def test_%d(tmp_path):\n    value = [%d]\n    assert value\n\n\n", i, i)
+	for i := range 500 { // 5,000 lines
+		fmt.Fprintf(&text, "@pytest.mark.parametrize(\"n\", [1, 2, %d])\ndef test_%d(n):\n    value = [%d]\n    assert value\n    for x in value:\n        assert x == %d\n    assert n\n\n\n\n", i, i, i, i)
 	}
 	for name, serve := range map[string]func(context.Context, io.Reader, io.Writer, server.Options) error{"straight": server.Serve, "forwarded": sockets()} {
 		b.Run(name, func(b *testing.B) {
 			e := lsptest.StartClient(b, project(b, map[string]string{"pytest.ini": "[pytest]\n"}), options(b), lsptest.Client{Serve: serve})
 			e.Open("test_a.py", text.String())
 			e.Synchronize()
-			at := strings.Index(text.String(), "[500]") + 1
+			at := strings.Index(text.String(), "value = [250]") + 9
 			defer debug.SetGCPercent(debug.SetGCPercent(server.GCPercent)) // as the program does
 			var took []time.Duration
 			used := processor(b)

@@ -145,7 +145,10 @@ func (s *server) resolveTestRun(p *testproto.ResolveParams) (*testproto.ResolveR
 		add(name, value)
 	}
 	profile, _ := pt.chosen(cfg)
-	for _, vars := range []map[string]string{f.settings.Env, profile.Env} {
+	s.mu.Lock()
+	settings := f.settings.Env // never changed in place
+	s.mu.Unlock()
+	for _, vars := range []map[string]string{settings, profile.Env} {
 		for name, value := range vars {
 			add(name, value)
 		}

@@ -50,9 +50,8 @@ func (s *server) addFolder(path string, u uri.URI) *folder {
 	return f
 }
 
-// close ends the folder's processes. The caller holds s.mu.
+// close ends the processes of a folder that counts as closed.
 func (f *folder) close() {
-	f.closed = true
 	f.ws.Close()
 	f.own.Close()
 }

@@ -353,16 +353,23 @@ func (p *part) chosen(cfg *config.Config) (config.Profile, error) {
 	return cfg.Tool.Chosen(p.profile, cfg.Root)
 }
 
+// outer is the folder's environment. It must not be changed.
+func (p *part) outer(s *server) map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return p.folder.environment(s)
+}
+
 // fileVars are the variables of the configuration's env_file.
 func (p *part) fileVars(s *server, cfg *config.Config) ([]string, error) {
-	vars := p.folder.environment(s)
+	vars := p.outer(s)
 	return cfg.Tool.FileVars(cfg.Root, func(name string) bool { _, set := vars[name]; return set })
 }
 
 // environment is that of the part's processes: what is said nearer to the run
 // goes before.
 func (p *part) environment(s *server, cfg *config.Config) map[string]string {
-	vars := maps.Clone(p.folder.environment(s))
+	vars := maps.Clone(p.outer(s))
 	more, _ := p.fileVars(s, cfg)
 	for _, kv := range more {
 		name, value, _ := strings.Cut(kv, "=")

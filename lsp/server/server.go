@@ -270,6 +270,7 @@ func (s *server) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.folders {
+		f.closed = true
 		f.close()
 	}
 	if s.outputs != "" {

@@ -293,7 +293,8 @@ class FastLoop:
                     self.sink.together(item, start, (called - began,))
                 raise
         finally:
-            when = PHASES[min(k, 1)]
+            at = min(k, 1)
+            when = PHASES[at]
             self.capture.end(item, when)
             self.logs.end(item, when)
         took = called - began, ended - called, perf() - ended
@@ -308,7 +309,7 @@ class FastLoop:
             if k:
                 results["setup"] = True
                 self.sink.together(item, start, took[:1])
-            self.report(item, when, failure, start + took[0] * k, took[k])
+            self.report(item, when, failure, start + took[0] * at, took[at])
             return False
         finally:
             failure = None

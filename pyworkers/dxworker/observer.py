@@ -16,6 +16,8 @@ LISTS = frozenset(("os.listdir", "os.scandir"))
 OPENS = frozenset(("sqlite3.connect", "ctypes.dlopen"))
 # Folders of pytest's own code, and of the library that it lists folders with before 7: what it reads for itself is known without looking.
 OWN = tuple(os.sep + os.path.join(*name) + os.sep for name in (("_pytest",), ("pluggy",), ("site-packages", "py")))
+# hypothesis gathers constants from all sources that are loaded, and keeps them: inputs of its own tests, which go by files.
+HYPOTHESIS, GATHERED = os.sep + "hypothesis" + os.sep, os.sep + os.path.join(".hypothesis", "constants", "")
 
 LIB = STDLIB[0]
 LINECACHE, TRACEBACKS = LIB + "linecache.py", (LIB + "traceback.py", LIB + "warnings.py")
@@ -112,11 +114,11 @@ class Observer:
     def _edge(self, path, frame):
         if path.endswith(".py") and shown(frame):
             return
-        opener = self._opener(frame)
+        opener = self._opener(frame, path)
         if opener is not None and (opener != path or path.endswith(".py")):
             self.edges.setdefault(opener, set()).add(path)
 
-    def _opener(self, frame):
+    def _opener(self, frame, path=""):
         """The project's file whose code is nearest on the stack; else the test's that runs; None when pytest or the import
         system reads for itself."""
         nearest = True
@@ -128,7 +130,7 @@ class Observer:
                 if name.startswith("<frozen importlib"):
                     return None
                 if not name.startswith(STDLIB) or "site-packages" in name:
-                    if any(own in name for own in OWN):
+                    if any(own in name for own in OWN) or HYPOTHESIS in name and (path.endswith(".py") or GATHERED in path):
                         return None
                     nearest = False
             frame = frame.f_back

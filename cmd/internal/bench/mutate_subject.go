@@ -164,7 +164,7 @@ func (x *subject) apply(m mutation) error {
 type verdictOfEdit struct {
 	changed        int // tests whose outcome changed
 	missed, wrong  []string
-	left           []string // ids of tests that are missed, and did not run
+	left           []string // ids of tests that are missed
 	order          int      // of them, those that end as ever when they run without the others
 	share, closure float64  // closure is -1 where no module was edited
 	skipped        bool     // nothing was left out, so that pytest was not asked
@@ -219,7 +219,7 @@ func (x *subject) judge(m mutation, n int, quick bool) (v verdictOfEdit, err err
 		return v, err
 	}
 	x.compare(&v, ours, theirs)
-	if x.audit != nil && len(v.left) > 0 && len(v.left) == len(v.missed) {
+	if len(v.left) > 0 && len(v.left) == len(v.missed) {
 		if err := x.alone(&v); err != nil {
 			return v, err
 		}
@@ -228,8 +228,9 @@ func (x *subject) judge(m mutation, n int, quick bool) (v verdictOfEdit, err err
 	return v, nil
 }
 
-// alone runs what was left out by functions without what else has run: a test
-// whose outcome only those before it have changed does not execute the mutation.
+// alone runs with plain pytest what was missed, without what else has run: a test
+// whose outcome only those before it have changed does not depend on the
+// mutation.
 func (x *subject) alone(v *verdictOfEdit) error {
 	for _, id := range v.left {
 		y := *x
@@ -266,6 +267,7 @@ func (x *subject) compare(v *verdictOfEdit, ours, theirs answer) {
 			v.left = append(v.left, id)
 			v.missed = append(v.missed, fmt.Sprintf("MISS %s: not run, was %s, is %s", id, or(was, "not there"), or(is, "gone")))
 		case said != is && !(bad(said) && bad(is)):
+			v.left = append(v.left, id)
 			v.missed = append(v.missed, fmt.Sprintf("MISS %s: %s, was %s, is %s", id, said, or(was, "not there"), or(is, "gone")))
 		}
 	}

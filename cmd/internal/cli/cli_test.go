@@ -15,8 +15,8 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("DX_TEST_PROGRAM") != "" { // the program, for tests that need its processes
 		name := "dx-py"
-		if os.Args[0] == "dx-py-ls" {
-			name = os.Args[0]
+		if filepath.Base(os.Args[0]) == "dx-py-ls" {
+			name = "dx-py-ls"
 		}
 		os.Exit(cli.Main(append([]string{name}, os.Args[1:]...), os.Stdin, os.Stdout, os.Stderr))
 	}

@@ -29,8 +29,16 @@ type editor struct {
 
 func (h *home) editor(vars ...string) *editor {
 	h.t.Helper()
-	x := &editor{h: h, cmd: h.command(vars...), said: &bytes.Buffer{}}
-	x.cmd.Args, x.cmd.Stderr = []string{"dx-py-ls", "--stdio"}, x.said
+	cmd := h.command(vars...)
+	cmd.Args = []string{"dx-py-ls", "--stdio"}
+	return h.editorOf(cmd)
+}
+
+// editorOf is an editor with a process that serves it.
+func (h *home) editorOf(cmd *exec.Cmd) *editor {
+	h.t.Helper()
+	x := &editor{h: h, cmd: cmd, said: &bytes.Buffer{}}
+	x.cmd.Stderr = x.said
 	c := lsptest.Rich()
 	c.Serve = func(_ context.Context, in io.Reader, out io.Writer, _ server.Options) error {
 		w, err := x.cmd.StdinPipe()
@@ -195,5 +203,48 @@ func TestEditorKilled(t *testing.T) {
 	}
 	if h.pid() != pid || pid == 0 {
 		t.Errorf("processes %d and %d", pid, h.pid())
+	}
+}
+
+// TestEditorOfNode has editors with another limit of open files than the shell,
+// as all that Node.js starts. One that comes to a shell's resident process is
+// served; where it has started one, the shell gets its own.
+func TestEditorOfNode(t *testing.T) {
+	h := newHome(t, map[string]string{"test_a.py": "def test_a(): pass\n"})
+	name := filepath.Join(t.TempDir(), "dx-py-ls")
+	if err := os.Symlink(h.program, name); err != nil {
+		t.Fatal(err)
+	}
+	node := func() *editor {
+		cmd := h.command()
+		cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `ulimit -Sn 500; exec "$0" --stdio`, name}
+		return h.editorOf(cmd)
+	}
+	status := func(want string) int {
+		t.Helper()
+		if s := h.run("daemon", "status"); !strings.Contains(s.out, want) {
+			t.Errorf("status %s%s, want %s", s.out, s.stderr, want)
+		}
+		return h.pid()
+	}
+	first := node()
+	first.tests("one", "passed")
+	editors := status(" 0 runs (0 now), 1 editor,")
+	for range 2 {
+		r := h.run("test")
+		h.want(r, 0, "1 passed")
+		if strings.Contains(r.stderr, "cold") {
+			t.Errorf("the shell is told %q", r.stderr)
+		}
+	}
+	shells := status(" 2 runs (0 now), 0 editors,")
+	if shells == editors {
+		t.Error("the shell runs in the editor's process")
+	}
+	first.tests("two", "passed")
+	second := node()
+	second.tests("three", "passed")
+	if pid := status(" 2 runs (0 now), 1 editor,"); pid != shells {
+		t.Errorf("process %d, then %d", shells, pid)
 	}
 }

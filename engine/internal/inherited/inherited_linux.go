@@ -5,6 +5,7 @@ package inherited
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -64,6 +65,12 @@ func umask() int {
 	was := syscall.Umask(0o077)
 	syscall.Umask(was)
 	return was
+}
+
+// Without is a description without a property.
+func Without(description, name string) string {
+	lines := strings.Split(description, "\n")
+	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+" ") }), "\n")
 }
 
 // Differ names the first property in which two descriptions differ, "" for
