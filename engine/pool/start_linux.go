@@ -165,6 +165,10 @@ func killGroup(pid int) {
 // alive reports whether a process that waits at a stage is there: nothing is
 // to be read from its socket, not even its end.
 func (p *process) alive() bool {
+	if !p.mu.TryLock() {
+		return true // it is being asked for something: an answer that waits is no last word
+	}
+	defer p.mu.Unlock()
 	raw, err := p.stage.conn.SyscallConn()
 	if err != nil {
 		return false
