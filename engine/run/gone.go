@@ -77,6 +77,7 @@ func (d *dispatcher) runnerEnded() error {
 		}
 		return err
 	}
+	_ = d.top.Tell(wire.Run, 0, nil) // all is told: a crash was that of the last test
 	if d.stopping != "" {
 		_ = d.top.Stop(d.stopping)
 	}
