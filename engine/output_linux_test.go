@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -162,15 +163,21 @@ func TestSlowReader(t *testing.T) {
 		}
 		r.Workers, r.Stdout, r.Stderr = workers, w, nil
 		res := &results{tests: map[string]*pytest.Result{}}
-		text := make(chan []byte)
+		kept, err := os.Create(filepath.Join(t.TempDir(), "printed")) // in memory it would be of what is measured
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer kept.Close()
+		read := make(chan error)
 		go func() {
-			all := make([]byte, 0, 2*tests*size) // it is of the memory that is measured, so it must not grow by copies
 			part := make([]byte, 32<<10)
 			for {
 				n, err := in.Read(part)
-				all = append(all, part[:n]...)
+				if _, e := kept.Write(part[:n]); e != nil {
+					err = e
+				}
 				if err != nil {
-					text <- all
+					read <- err
 					return
 				}
 				time.Sleep(200 * time.Microsecond)
@@ -179,13 +186,19 @@ func TestSlowReader(t *testing.T) {
 		before := peak(t)
 		status, err := cold.Run(context.Background(), r, res)
 		w.Close()
-		got := <-text
+		if err := <-read; err != io.EOF {
+			t.Error(err)
+		}
 		in.Close()
-		if more := peak(t); more > before+tests*size*7/4 {
+		if more := peak(t); more > before+tests*size*3/4 {
 			t.Errorf("%d workers: the engine took %d MB, %d before", workers, more/megabyte, before/megabyte)
 		}
 		if err != nil || status != 1 || len(res.order) != tests {
 			t.Errorf("%d workers: status %d, %v, %d results", workers, status, err, len(res.order))
+		}
+		got, err := os.ReadFile(kept.Name())
+		if err != nil {
+			t.Fatal(err)
 		}
 		for n := range tests {
 			number := strconv.Itoa(n)

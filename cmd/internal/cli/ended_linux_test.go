@@ -84,7 +84,7 @@ func TestEndedBySignals(t *testing.T) {
 							tests[l.ID] = l.Outcome
 						}
 					}
-					if last != "run_ended interrupted" || tests["test_a.py::test_a"] != "passed" || tests["test_a.py::test_fails"] != "failed" || tests["test_a.py::test_behind"] != "" {
+					if last != "run_ended interrupted" || tests["test_a.py::test_a"] != "passed" || tests["test_a.py::test_fails"] != "failed" || workers == "1" && tests["test_a.py::test_behind"] != "" { // else the other worker may have it
 						t.Errorf("%s: %s, %v", name, last, tests)
 					}
 				}
