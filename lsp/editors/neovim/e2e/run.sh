@@ -12,7 +12,8 @@ if "$DX_PYTHON" -c "import debugpy" 2>/dev/null; then DX_DEBUGPY=1; fi
 tools=${DX_E2E_DIR:-$HOME/.cache/dx-py-e2e}
 work=$(mktemp -d)
 socket=$work/tmux
-# A resident process of its own, where one can be.
+# A resident process of its own; with CI set the server would be in the editor's own.
+unset CI DX_PY_NO_DAEMON
 export DX_PY_RUNTIME_DIR=$work/run
 trap 'tmux -S "$socket" kill-server 2>/dev/null || true; "$DX_BINARY" --cli daemon stop >/dev/null || true; rm -rf "$work" || rm -rf "$work"' EXIT
 export HOME=$work/home XDG_STATE_HOME=$work/home XDG_CACHE_HOME=$work/home DX_PY_STATE_DIR=$work/home/state TERM=xterm-256color LC_ALL=C.UTF-8
