@@ -30,6 +30,15 @@ def probe():
         f.write("x")
 probe()
 `},
+		"beside a module that is none": {source: `
+import sys, tempfile
+class NoModule:
+    __slots__ = ()
+    __file__ = "no_module.py"
+sys.modules["no_module"] = NoModule()
+with tempfile.TemporaryDirectory():
+    pass
+`},
 		"asks for a library": {source: `
 import ctypes.util
 ctypes.util.find_library("nothing_of_the_kind")

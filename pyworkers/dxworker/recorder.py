@@ -19,6 +19,8 @@ SHARED = {
     "os.system": "starts a process", "os.exec": "starts a process", "socket.bind": "binds a socket", "socket.connect": "connects a socket",
     "sqlite3.connect": "opens a database", "tempfile.mkstemp": "makes a temporary file", "tempfile.mkdtemp": "makes a temporary folder",
 }
+
+
 class Temporary:
     """Folders and files with names of their own that were made meanwhile. One that is gone again was no effect, unless somebody
     has kept its name: it would be the same for all forks."""
@@ -63,11 +65,10 @@ class Temporary:
         paths = tuple(self.made)
         spaces = [os.environ, dict(enumerate(sys.path)), Recorder._descriptors()]
         for module in list(sys.modules.values()):
-            place = getattr(module, "__file__", None)
-            if isinstance(place, str) and not place.startswith(STDLIB):
-                known = vars(module)
+            place, known = getattr(module, "__file__", None), getattr(module, "__dict__", None)  # it may be anything
+            if isinstance(place, str) and not place.startswith(STDLIB) and isinstance(known, dict):
                 spaces.append(known)
-                spaces.extend(vars(v) for v in list(known.values()) if issubclass(type(v), type) and vars(v).get("__module__") == module.__name__)
+                spaces.extend(vars(v) for v in list(known.values()) if issubclass(type(v), type) and vars(v).get("__module__") == known.get("__name__"))
         for space in spaces:
             for value in list(space.values()):
                 # by their types: to ask for the class of an object may run its code
