@@ -79,8 +79,12 @@ func (q *queue) costs(items []int) (sum float64) {
 // there are two, for a worker runs an item when it knows the next. A batch
 // that must stay whole is taken whole.
 func (q *queue) take(slot int, holds []int) []int {
-	held, cost := len(holds), q.costs(holds)
-	if held > 1 && (held > lookahead/2 || cost > horizon/2) {
+	held := len(holds)
+	if held > lookahead/2 { // mostly, and then nothing is summed up
+		return nil
+	}
+	cost := q.costs(holds)
+	if held > 1 && cost > horizon/2 {
 		return nil
 	}
 	var out []int
