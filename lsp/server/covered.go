@@ -35,20 +35,16 @@ type function struct {
 // coverage, outside of their own file; first those that fewest other tests run.
 // Files that have changed since are left out.
 func (s *server) functions(k key) (out []function) {
-	s.mu.Lock()
-	f := s.folderOf(k.path)
-	s.mu.Unlock()
-	snap := f.ws.Disk()
-	cfg, _, err := snap.Configure()
-	if err != nil || snap.StateDir() == "" {
+	snap, root, state := s.stateOf(k)
+	if state == "" {
 		return nil
 	}
-	ran := cover.Of(workspace.StateFolder(snap.StateDir(), cfg.Root), func(id string) bool {
-		path, name := split(cfg.Root, id)
+	ran := cover.Of(state, func(id string) bool {
+		path, name := split(root, id)
 		return k.covers(path, name)
 	})
 	for _, r := range ran {
-		path := file.Abs(cfg.Root, filepath.FromSlash(r.Path))
+		path := file.Abs(root, filepath.FromSlash(r.Path))
 		if path == k.path {
 			continue
 		}
@@ -84,18 +80,28 @@ func (s *server) functions(k key) (out []function) {
 	return out
 }
 
-// covers reports whether something is known of what the tests of a key cover.
-func (s *server) covers(k key) bool {
+// stateOf is what is on disk of the project of a key, its rootdir, and where its
+// results are kept, "" for nowhere.
+func (s *server) stateOf(k key) (snap *workspace.Snapshot, root, state string) {
 	s.mu.Lock()
 	f := s.folderOf(k.path)
 	s.mu.Unlock()
-	snap := f.ws.Disk()
+	snap = f.ws.Disk()
 	cfg, _, err := snap.Configure()
 	if err != nil || snap.StateDir() == "" {
+		return snap, "", ""
+	}
+	return snap, cfg.Root, workspace.StateFolder(snap.StateDir(), cfg.Root)
+}
+
+// covers reports whether something is known of what the tests of a key cover.
+func (s *server) covers(k key) bool {
+	_, root, state := s.stateOf(k)
+	if state == "" {
 		return false
 	}
-	rel, in := file.Rel(cfg.Root, k.path)
-	return in && s.coverage.knows(workspace.StateFolder(snap.StateDir(), cfg.Root), filepath.ToSlash(rel)+k.name)
+	rel, in := file.Rel(root, k.path)
+	return in && s.coverage.knows(state, filepath.ToSlash(rel)+k.name)
 }
 
 // defOf is the innermost function in whose body a row is.

@@ -40,15 +40,7 @@ const plainly = `"$0" -c 'import sys; b = sys.argv.pop(1); sys.path[0] = b; sys.
 // there, one after another in the same folder. DX_NASTY=all has every line and
 // release of pytest, else it is the first line with the newest.
 func TestNasty(t *testing.T) {
-	archives, err := filepath.Glob("../../../testdata/nasty/*.txtar")
-	if err != nil || len(archives) < 20 {
-		t.Fatal(archives, err)
-	}
-	all := os.Getenv("DX_NASTY") == "all"
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	archives, self, all := nastyProjects(t)
 	for _, version := range []string{"9.2.0", "8.4.2", "7.4.4"} {
 		if version != "9.2.0" && !all {
 			break
@@ -87,15 +79,7 @@ func TestNasty(t *testing.T) {
 // there; the order is nobody's. DX_NASTY=all has every line, else it is those
 // for workers; what stops or mixes at a moment of its own is for one alone.
 func TestNastyWorkers(t *testing.T) {
-	archives, err := filepath.Glob("../../../testdata/nasty/*.txtar")
-	if err != nil || len(archives) < 20 {
-		t.Fatal(archives, err)
-	}
-	all := os.Getenv("DX_NASTY") == "all"
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	archives, self, all := nastyProjects(t)
 	for _, version := range []string{"9.2.0", "7.4.4"} {
 		if version != "9.2.0" && !all {
 			break
@@ -167,6 +151,21 @@ func unordered(text string) map[string]bool {
 		lines[strings.TrimRight(l, " ")] = true
 	}
 	return lines
+}
+
+// nastyProjects are the files of the projects, the program, and whether all is
+// asked for.
+func nastyProjects(t *testing.T) (archives []string, self string, all bool) {
+	t.Helper()
+	archives, err := filepath.Glob("../../../testdata/nasty/*.txtar")
+	if err != nil || len(archives) < 20 {
+		t.Fatal(archives, err)
+	}
+	self, err = os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return archives, self, os.Getenv("DX_NASTY") == "all"
 }
 
 // nasty is a copy of one of the projects.
