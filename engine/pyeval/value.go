@@ -96,20 +96,6 @@ func IsUnknown(v Value) bool {
 	return false
 }
 
-// Deep reports whether v and everything in it is known.
-func Deep(v Value) bool {
-	items, ok := Items(v)
-	if !ok {
-		return !IsUnknown(v)
-	}
-	for _, x := range items {
-		if !Deep(x) {
-			return false
-		}
-	}
-	return true
-}
-
 func unknown(why string) Value { return Unknown{why} }
 
 // Items returns the elements of a sequence, set or iterator, and whether v is

@@ -40,16 +40,6 @@ func (r *reader) kids(i uint32, f func(c uint32)) {
 	}
 }
 
-// child returns the first child of node i with the given name, 0 for none.
-func (r *reader) child(i uint32, name string) uint32 {
-	for c := i + 1; c < r.ns[i].next; c = r.ns[c].next {
-		if r.name(c) == name {
-			return c
-		}
-	}
-	return 0
-}
-
 func (r *reader) text(i uint32) Text { return text(int(r.ns[i].start), int(r.ns[i].end)) }
 
 func (r *reader) col(at uint32) uint32 { return at - uint32(r.o.lineStart(int(at))) }
