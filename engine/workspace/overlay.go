@@ -23,7 +23,6 @@ type overlay struct {
 type buffer struct {
 	mu     sync.Mutex
 	tree   *pysrc.Tree // nil before the first look, and when closed
-	text   []byte      // what the tree was parsed from
 	closed bool
 }
 
@@ -42,10 +41,8 @@ func (b *buffer) parse(text []byte) *pysrc.Module {
 	case b.tree == nil:
 		b.tree = pysrc.NewTree(text)
 	default:
-		start, oldEnd, newEnd := difference(b.text, text)
-		b.tree.Edit(start, oldEnd, newEnd, text)
+		b.tree.Edit(text)
 	}
-	b.text = text
 	return b.tree.Module()
 }
 
@@ -82,20 +79,4 @@ func change(overlays map[string]*overlay, c file.Change) bool {
 	}
 	overlays[c.Path] = o
 	return true
-}
-
-// difference returns the one range that differs: old[start:oldEnd] became
-// new[start:newEnd]. It covers all edits since the last parse, which is all
-// that an incremental one needs.
-func difference(old, new []byte) (start, oldEnd, newEnd int) {
-	n := min(len(old), len(new))
-	for start < n && old[start] == new[start] {
-		start++
-	}
-	oldEnd, newEnd = len(old), len(new)
-	for oldEnd > start && newEnd > start && old[oldEnd-1] == new[newEnd-1] {
-		oldEnd--
-		newEnd--
-	}
-	return start, oldEnd, newEnd
 }

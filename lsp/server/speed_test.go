@@ -60,6 +60,53 @@ func BenchmarkKeystrokeTree(b *testing.B) {
 	}
 }
 
+// typed is what BenchmarkKeystrokeTyped types, again and again: most keys leave
+// a bracket or a string open, or a name half.
+const typed = `@pytest.mark.parametrize("who", ["ann", 'bob'])
+def test_typed_N(who, tmp_path):
+    """Says hello."""
+    got = greet(who, {"in": [tmp_path / "x"]})
+    assert got == f"hello {who}", (
+        "was " + got)
+
+`
+
+// BenchmarkKeystrokeTyped types tests into the middle of a file, key by key, as
+// an editor does that closes no brackets, and waits for the lenses and the tree
+// behind each.
+func BenchmarkKeystrokeTyped(b *testing.B) {
+	for _, lines := range []int{500, 5000} {
+		b.Run(fmt.Sprint(lines), func(b *testing.B) {
+			defer debug.SetGCPercent(debug.SetGCPercent(server.GCPercent))
+			e := lsptest.StartClient(b, project(b, map[string]string{"pytest.ini": "[pytest]\n"}), options, lsptest.Rich())
+			text := big(lines)
+			e.Open("test_a.py", text)
+			e.Synchronize()
+			at := strings.Index(text[len(text)/2:], "\n@pytest") + len(text)/2 + 1
+			var took []time.Duration
+			rest := ""
+			b.ResetTimer()
+			for i := 0; i < b.N; i++ {
+				if rest == "" {
+					rest = strings.Replace(typed, "N", fmt.Sprint(i), 1)
+				}
+				began := time.Now()
+				e.Change("test_a.py", at, at, rest[:1])
+				e.Lenses("test_a.py")
+				e.Call(testproto.MethodSynchronize, testproto.SynchronizeParams{Discovery: true}, nil)
+				took = append(took, time.Since(began))
+				at, rest = at+1, rest[1:]
+				if rest == "" {
+					e.Forget()
+				}
+			}
+			b.StopTimer()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)*95/100].Microseconds())/1e3, "p95-ms")
+		})
+	}
+}
+
 // BenchmarkFirstTree starts a server on 10,000 files that it has seen before
 // and asks for the tree.
 func BenchmarkFirstTree(b *testing.B) {
