@@ -18,10 +18,23 @@ type Reach struct {
 	queue   []int32
 	asked   []bool // by key
 	areas   []area // those that nothing was found in yet
+	tests   []string
+}
+
+// Edit is a change of files: edited, new or deleted ones.
+type Edit struct {
+	Paths []string
+	Wide  []string // those of Paths whose old text was SessionWide
+	Tests []string // those of Paths that were there for their tests: deleted, or broken, they seem to be code
 }
 
 // Affected returns what is reached by changes to files: edited, new or
 // deleted ones. wide are those of them whose old text was SessionWide.
+func (g *Graph) Affected(changed []string, wide ...string) *Reach {
+	return g.Reach(Edit{Paths: changed, Wide: wide})
+}
+
+// Reach returns what an edit reaches.
 //
 // What an edit takes away from a file's own dependencies needs no care, the
 // file itself is among the changed. But a new file can stand in front of
@@ -29,8 +42,9 @@ type Reach struct {
 // both Graphs at hand, ask both. What a new test file or __init__.py does to
 // sys.path is not followed further: it changes which of two files of one name,
 // in different folders with tests, other tests find.
-func (g *Graph) Affected(changed []string, wide ...string) *Reach {
-	r := &Reach{g: g, changed: changed, seen: make([]bool, len(g.files)), via: make([]step, len(g.files)), asked: make([]bool, len(g.looks))}
+func (g *Graph) Reach(e Edit) *Reach {
+	changed := e.Paths
+	r := &Reach{g: g, changed: changed, tests: e.Tests, seen: make([]bool, len(g.files)), via: make([]step, len(g.files)), asked: make([]bool, len(g.looks))}
 	r.areas = slices.SortedFunc(maps.Keys(g.scopes), func(a, b area) int {
 		if a.dir == b.dir && a.code != b.code {
 			return map[bool]int{true: 1, false: -1}[a.code]
@@ -42,7 +56,7 @@ func (g *Graph) Affected(changed []string, wide ...string) *Reach {
 		set[p] = true
 	}
 	for i, p := range changed {
-		r.change(p, int32(-1-i), set, slices.Contains(wide, p))
+		r.change(p, int32(-1-i), set, slices.Contains(e.Wide, p))
 	}
 	for at := 0; at < len(r.queue); at++ {
 		id := r.queue[at]
@@ -146,7 +160,7 @@ func (r *Reach) computed(p string, from int32) {
 		return
 	}
 	id, known := r.g.paths.get(p)
-	tests := known && r.g.hasTests(id)
+	tests := known && r.g.hasTests(id) || slices.Contains(r.tests, p)
 	for i := 0; i < len(r.areas); i++ {
 		a := r.areas[i]
 		if _, in := file.Rel(a.dir, p); !in || a.code && tests {

@@ -64,11 +64,12 @@ func (d *Due) Decide() []Reason {
 	}
 	reached := map[string]*Reached{} // many states differ from now in the same files
 	d.Known(func(k history.Known) bool {
-		differs := k.State.Differs(d.Now)
-		c := reached[strings.Join(differs, "\x00")]
+		edit := NewEdit(k.State.Differs(d.Now), k.State, d.Now)
+		edit.Tests = d.tested(&k, edit.Paths)
+		c := reached[edit.Key()]
 		if c == nil {
-			c = d.Reach(differs)
-			reached[strings.Join(differs, "\x00")] = c
+			c = d.Reach(edit)
+			reached[edit.Key()] = c
 		}
 		open = slices.DeleteFunc(open, func(i int) bool {
 			it, r := items[i], &out[i]
@@ -152,6 +153,54 @@ func (d *Due) matches(globs []string, words ...string) bool {
 	})
 }
 
+// Edit is the difference of two states. Paths are relative to the root.
+type Edit struct {
+	Paths []string
+	Moved []string // those of Paths that came or went
+	Tests []string // those of Paths that had tests, whatever they seem to be now
+}
+
+// NewEdit is the change of some files from one state to another.
+func NewEdit(paths []string, from, to history.State) Edit {
+	e := Edit{Paths: paths}
+	for _, p := range paths {
+		_, was := from[p]
+		if _, is := to[p]; was != is {
+			e.Moved = append(e.Moved, p)
+		}
+	}
+	return e
+}
+
+// Key is another one for another edit.
+func (e *Edit) Key() string {
+	return strings.Join(e.Paths, "\x00") + "\x00\x00" + strings.Join(e.Moved, "\x00") + "\x00\x00" + strings.Join(e.Tests, "\x00")
+}
+
+// tested are those of some files that had tests in a known run.
+func (d *Due) tested(k *history.Known, paths []string) (had []string) {
+	left := map[string]bool{}
+	for _, p := range paths {
+		left[p] = strings.HasSuffix(p, ".py")
+	}
+	for _, it := range d.Items {
+		delete(left, d.Rel(it.Path)) // the graph knows
+	}
+	for _, ids := range []map[string]bool{k.Passed, k.Failed} {
+		if len(left) == 0 {
+			break
+		}
+		for id := range ids {
+			if path := pytest.ParseID(id).Path; left[path] {
+				had = append(had, path)
+				delete(left, path)
+			}
+		}
+	}
+	slices.Sort(had)
+	return had
+}
+
 // Reached is what a change reaches.
 type Reached struct {
 	d       *Due
@@ -163,9 +212,8 @@ type Reached struct {
 	named   map[string]string
 }
 
-// Reach finds what a change of files reaches, whose paths are relative to the
-// root.
-func (d *Due) Reach(differs []string) *Reached {
+// Reach finds what an edit reaches.
+func (d *Due) Reach(e Edit) *Reached {
 	c := &Reached{d: d, roots: map[string]bool{}, opaque: map[string]bool{}, named: map[string]string{}}
 	output := map[string]bool{} // written, and read by nobody
 	for _, p := range d.Opened.Written {
@@ -176,7 +224,7 @@ func (d *Due) Reach(differs []string) *Reached {
 			delete(output, p)
 		}
 	}
-	for _, p := range differs {
+	for _, p := range e.Paths {
 		if !output[p] {
 			c.changed = append(c.changed, p)
 		}
@@ -208,7 +256,11 @@ func (d *Due) Reach(differs []string) *Reached {
 			}
 		}
 	}
-	c.reach = d.Graph().Affected(changed, wide...)
+	var tests []string
+	for _, p := range e.Tests {
+		tests = append(tests, d.Abs(p))
+	}
+	c.reach = d.Graph().Reach(graph.Edit{Paths: changed, Wide: wide, Tests: tests})
 	for _, r := range c.reach.Roots() {
 		c.roots[d.Rel(r)] = true
 	}
