@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -208,7 +209,9 @@ type Reached struct {
 	reach   *graph.Reach
 	roots   map[string]bool
 	all     string          // why all tests are reached, "" when they are not
-	opaque  map[string]bool // files with tests that depend on what starts processes
+	opaque  map[string]bool // files with tests that depend on what starts processes of which nothing was heard
+	started map[string]bool // such of which was heard what they opened, where a file came or went: what they looked for, nobody hears
+	moved   string
 	named   map[string]string
 }
 
@@ -219,9 +222,11 @@ func (d *Due) Reach(e Edit) *Reached {
 	for _, p := range d.Opened.Written {
 		output[p] = !strings.HasSuffix(p, ".py")
 	}
-	for _, read := range d.Opened.Edges {
-		for _, p := range read {
-			delete(output, p)
+	for _, by := range []map[string][]string{d.Opened.Edges, d.Opened.Started} {
+		for _, read := range by {
+			for _, p := range read {
+				delete(output, p)
+			}
 		}
 	}
 	for _, p := range e.Paths {
@@ -268,6 +273,10 @@ func (d *Due) Reach(e Edit) *Reached {
 	if c.opaque, all = d.starting(d.Opened.Opaque); all {
 		c.all = "a process was started while the session began: what it reads is not known"
 	}
+	if i := slices.IndexFunc(e.Moved, func(p string) bool { return !output[p] }); i >= 0 && len(d.Opened.Started) > 0 {
+		c.moved = e.Moved[i]
+		c.started, _ = d.starting(slices.Collect(maps.Keys(d.Opened.Started)))
+	}
 	return c
 }
 
@@ -281,7 +290,7 @@ func pathDir(rel string) string {
 // reaches reports whether a test is reached by the change.
 func (c *Reached) reaches(it *pytest.Item) bool {
 	rel := c.d.Rel(it.Path)
-	return len(c.changed) > 0 && (c.all != "" || c.named[it.ID] != "" || c.roots[rel] || c.opaque[rel])
+	return len(c.changed) > 0 && (c.all != "" || c.named[it.ID] != "" || c.roots[rel] || c.opaque[rel] || c.started[rel])
 }
 
 // Reason says why a test is reached by the change; false when it is not.
@@ -301,5 +310,8 @@ func (c *Reached) Reason(it *pytest.Item) (Reason, bool) {
 		}
 		return Reason{Due: true, Text: c.d.Rel(path[len(path)-1].To) + " changed", Path: path}, true
 	}
-	return Reason{Due: true, Text: c.changed[0] + " changed, and it starts processes: what these read is not known"}, true
+	if c.opaque[rel] {
+		return Reason{Due: true, Text: c.changed[0] + " changed, and it starts processes: what these read is not known"}, true
+	}
+	return Reason{Due: true, Text: c.moved + " came or went, and it starts processes: what these look for is not known"}, true
 }
