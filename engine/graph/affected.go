@@ -26,6 +26,10 @@ type Edit struct {
 	Paths []string
 	Wide  []string // those of Paths whose old text was SessionWide
 	Tests []string // those of Paths that were there for their tests: deleted, or broken, they seem to be code
+	// Edited are those of Paths that neither came nor went. Who lists the folder
+	// of such a Python file sees no difference: it reads the text by an import or
+	// an open, which are known. Of other files it may be a library that does.
+	Edited []string
 }
 
 // Affected returns what is reached by changes to files: edited, new or
@@ -55,8 +59,12 @@ func (g *Graph) Reach(e Edit) *Reach {
 	for _, p := range changed {
 		set[p] = true
 	}
+	stayed := map[string]bool{}
+	for _, p := range e.Edited {
+		stayed[p] = strings.HasSuffix(p, ".py")
+	}
 	for i, p := range changed {
-		r.change(p, int32(-1-i), set, slices.Contains(e.Wide, p))
+		r.change(p, int32(-1-i), set, slices.Contains(e.Wide, p), stayed[p])
 	}
 	for at := 0; at < len(r.queue); at++ {
 		id := r.queue[at]
@@ -70,8 +78,9 @@ func (g *Graph) Reach(e Edit) *Reach {
 	return r
 }
 
-// change begins with one changed path, whose number is from.
-func (r *Reach) change(p string, from int32, all map[string]bool, wide bool) {
+// change begins with one changed path, whose number is from. unseen: nobody
+// who lists its folder sees it.
+func (r *Reach) change(p string, from int32, all map[string]bool, wide, unseen bool) {
 	g := r.g
 	known := false
 	if id, ok := g.paths.get(p); ok && g.node(id) != nil {
@@ -79,7 +88,7 @@ func (r *Reach) change(p string, from int32, all map[string]bool, wide bool) {
 		r.visit(id, step{from: id})
 	}
 	looks := g.lookingFor(p, all)
-	for dir := filepath.Dir(p); len(g.in.Observed) > 0; dir = filepath.Dir(dir) {
+	for dir := filepath.Dir(p); len(g.in.Observed) > 0 && !unseen; dir = filepath.Dir(dir) {
 		if l, ok := g.keys.get(exactKey(dir)); ok && int(l) < len(g.looks) {
 			looks = append(looks, l) // who lists the folder
 		}

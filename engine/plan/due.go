@@ -261,11 +261,20 @@ func (d *Due) Reach(e Edit) *Reached {
 			}
 		}
 	}
-	var tests []string
+	in := graph.Edit{Paths: changed, Wide: wide}
 	for _, p := range e.Tests {
-		tests = append(tests, d.Abs(p))
+		in.Tests = append(in.Tests, d.Abs(p))
 	}
-	c.reach = d.Graph().Reach(graph.Edit{Paths: changed, Wide: wide, Tests: tests})
+	moved := map[string]bool{}
+	for _, p := range e.Moved {
+		moved[p] = true
+	}
+	for _, p := range c.changed {
+		if !moved[p] {
+			in.Edited = append(in.Edited, d.Abs(p))
+		}
+	}
+	c.reach = d.Graph().Reach(in)
 	for _, r := range c.reach.Roots() {
 		c.roots[d.Rel(r)] = true
 	}

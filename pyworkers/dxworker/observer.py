@@ -100,7 +100,7 @@ class Observer:
         elif event in LISTS:
             if not isinstance(args[0], int):
                 path = os.path.abspath(os.fsdecode(args[0]) if args[0] is not None else ".")
-                if path.startswith(self.root) or path + os.sep == self.root:
+                if (path.startswith(self.root) or path + os.sep == self.root) and not os.path.isfile(path):  # glob tries each
                     self._edge(path, sys._getframe(2))
         elif event in OPENS:
             path = os.path.abspath(os.fsdecode(args[0])) if args and isinstance(args[0], (str, bytes)) and args[0] else ""

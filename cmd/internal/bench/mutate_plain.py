@@ -74,4 +74,7 @@ if _root is not None:
                     _note(importer, full + "." + n)
         return module
 
-    builtins.__import__, importlib.import_module = _recorded, _for_others
+    builtins.__import__ = _recorded
+    for _module in list(sys.modules.values()):  # importlib.metadata has it for entry points
+        if getattr(_module, "import_module", None) is _import_module:
+            _module.import_module = _for_others
