@@ -130,7 +130,12 @@ func (g *Graph) shadows(p string) bool {
 	namesOf(p, func(dir, dotted string) {
 		at, searched := g.order[dir]
 		top, _, _ := strings.Cut(dotted, ".")
-		found = found || searched && at < g.stdlibAt && g.stdlib[top]
+		if found || !searched || at >= g.stdlibAt || !g.stdlib[top] {
+			return
+		}
+		// A folder without __init__.py is found behind all modules.
+		init := filepath.Join(dir, top, "__init__.py")
+		found = p == init || p == filepath.Join(dir, top+".py") || slices.Contains(g.under(filepath.Dir(init)), init)
 	})
 	return found
 }

@@ -22,7 +22,7 @@ const maxOpened = 100_000
 // tests'.
 type Opened struct {
 	Edges   map[string][]string // by opener; folders that were listed are among the paths
-	Started map[string][]string // by openers that start processes, what was opened meanwhile, by these or others
+	Started map[string][]string // by openers that start processes, what was opened meanwhile, by these or others; folders end in a slash
 	Opaque  []string            // openers that start processes: what these read nobody knows
 	Written []string            // files that tests write
 }
@@ -32,7 +32,7 @@ type Opened struct {
 type Seen struct {
 	Edges   map[string][]string
 	Started []string // openers
-	Read    []string // what was opened while processes that Started name were there
+	Read    []string // what was opened while processes of Started were there; folders end in a slash
 	Opaque  []string
 	Written []string
 	// All says that all tests of the project ran, and that what is not in Opaque
@@ -63,7 +63,11 @@ func (o *Opened) Add(root string, seen Seen) (added bool) {
 	}
 	add := func(list *[]string, paths []string) {
 		for _, p := range paths {
-			if to, in := rel(p); in && !slices.Contains(*list, to) {
+			to, in := rel(strings.TrimSuffix(p, "/"))
+			if strings.HasSuffix(p, "/") {
+				to += "/"
+			}
+			if in && !slices.Contains(*list, to) {
 				*list = append(*list, to)
 				added = true
 			}
@@ -120,8 +124,8 @@ func (o *Opened) Observed(root string) map[string][]string {
 				continue
 			}
 			for _, to := range by[from] {
-				if to == from {
-					continue // what it is as data says its code
+				if to == from || strings.HasSuffix(to, "/") {
+					continue // what it is as data says its code; all that is read in a folder was heard
 				}
 				if to = abs(to); !slices.Contains(out[abs(from)], to) {
 					out[abs(from)] = append(out[abs(from)], to)

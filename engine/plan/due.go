@@ -282,11 +282,38 @@ func (d *Due) Reach(e Edit) *Reached {
 	if c.opaque, all = d.starting(d.Opened.Opaque); all {
 		c.all = "a process was started while the session began: what it reads is not known"
 	}
-	if i := slices.IndexFunc(e.Moved, func(p string) bool { return !output[p] }); i >= 0 && len(d.Opened.Started) > 0 {
-		c.moved = e.Moved[i]
-		c.started, _ = d.starting(slices.Collect(maps.Keys(d.Opened.Started)))
+	if len(e.Moved) > 0 && len(d.Opened.Started) > 0 {
+		c.started, c.moved = d.looking(slices.DeleteFunc(slices.Clone(e.Moved), func(p string) bool { return output[p] }), e.Tests)
 	}
 	return c
+}
+
+// looking are the files with tests that depend on processes which may have
+// looked for one of some files that came or went: for one with tests only those
+// do that list its folder.
+func (d *Due) looking(moved, had []string) (files map[string]bool, example string) {
+	tests := map[string]bool{}
+	for _, p := range had {
+		tests[p] = true
+	}
+	last := ""
+	for _, it := range d.Items {
+		if it.Path != last {
+			last = it.Path
+			tests[d.Rel(last)] = true
+		}
+	}
+	var openers []string
+	for _, opener := range slices.Sorted(maps.Keys(d.Opened.Started)) {
+		i := slices.IndexFunc(moved, func(p string) bool {
+			return !tests[p] || slices.Contains(d.Opened.Started[opener], pathDir(p)+"/")
+		})
+		if i >= 0 {
+			openers, example = append(openers, opener), moved[i]
+		}
+	}
+	files, _ = d.starting(openers)
+	return files, example
 }
 
 func pathDir(rel string) string {

@@ -118,8 +118,8 @@ func (o *Opens) Begin() {
 	o.mu.Unlock()
 }
 
-// Take returns the files that were opened while a door was ajar. It is not
-// whole when more may have been.
+// Take returns the files that were opened while a door was ajar, and the
+// folders, with a slash at their ends. It is not whole when more may have been.
 func (o *Opens) Take() (paths []string, whole bool) {
 	o.now()
 	o.mu.Lock()
@@ -216,6 +216,13 @@ func (o *Opens) event(fd int, wd int32, mask uint32, name string) {
 		}
 	case mask&unix.IN_ISDIR != 0:
 		o.proved = o.proved || wd == o.root
+		if len(o.ajar) > 0 && name == "" {
+			for _, d := range o.wds[wd] {
+				if filepath.Base(d) != compiled {
+					o.opened[d+"/"] = true
+				}
+			}
+		}
 	case mask&unix.IN_OPEN != 0 && len(o.ajar) > 0:
 		for _, d := range o.wds[wd] {
 			o.opened[source(filepath.Join(d, name))] = true

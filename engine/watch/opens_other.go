@@ -9,7 +9,7 @@ type Opens struct{}
 
 func HearOpens(folders, links []string) (*Opens, error) { return nil, errors.ErrUnsupported }
 
-func (o *Opens) Doors() string                       { return "" }
-func (o *Opens) Begin()                              {}
+func (o *Opens) Doors() string                      { return "" }
+func (o *Opens) Begin()                             {}
 func (o *Opens) Take() (paths []string, whole bool) { return nil, false }
-func (o *Opens) Close()                              {}
+func (o *Opens) Close()                             {}
