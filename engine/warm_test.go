@@ -13,6 +13,7 @@ import (
 
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/config"
+	"github.com/dx-py/dx-py-ls/engine/enginetest"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 )
 
@@ -271,6 +272,41 @@ func TestWarmSeesWhatAppearsAbove(t *testing.T) {
 					t.Error("the file changes nothing")
 				}
 			})
+		}
+	}
+}
+
+// TestDiesBehindAnEdit has the process of a session that is for one run only,
+// for its files have just been written, die as its worker: another one collects
+// again, and prints nothing of that.
+func TestDiesBehindAnEdit(t *testing.T) {
+	for _, version := range enginetest.Versions {
+		w := &warm{t, t.TempDir()}
+		w.write("conftest.py", "import os\ndef pytest_report_header(): return 'by %d' % os.getpid()\n")
+		w.write("test_a.py", "def test_a(): pass\n")
+		r, first := request(t, version, w.dir, "-p", "no:cacheprovider")
+		_ = first.String()
+		e := &engine.Engine{}
+		defer e.Close()
+		for k := range 3 {
+			w.write("test_a.py", fmt.Sprintf("import os\ndef test_a(): pass\ndef test_exit(): os._exit(3)\ndef test_b(): print('%d', os.getpid())\ndef test_exit_2(): os._exit(4)\ndef test_c(): assert %d\n", k, k))
+			out := newOutput(t)
+			r.Stdout, r.Stderr = out.w, out.w
+			res := &results{tests: map[string]*pytest.Result{}}
+			if status, err := e.Run(context.Background(), r, res); status != 1 || err != nil {
+				t.Fatalf("%s: status %d, %v", version, status, err)
+			}
+			want := map[string]string{
+				"test_a.py::test_a": "passed", "test_a.py::test_exit": "error", "test_a.py::test_b": "passed", "test_a.py::test_exit_2": "error",
+				"test_a.py::test_c": map[bool]string{true: "failed", false: "passed"}[k == 0],
+			}
+			text := out.String()
+			if diff := cmp.Diff(want, res.outcomes()); diff != "" {
+				t.Errorf("%s: want (-), got (+)\n%s", version, diff)
+			}
+			if strings.Count(text, "by ") != 1 || !strings.Contains(text, "2 errors") {
+				t.Errorf("%s: in\n%s", version, text)
+			}
 		}
 	}
 }

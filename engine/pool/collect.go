@@ -17,24 +17,25 @@ import (
 var stages = [...]string{pluginsStage, configStage, collectedStage}
 
 // collect makes a session, in use, from the deepest stem that there is.
-func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string) (*Session, error) {
+func (p *Pool) collect(ctx context.Context, s Settings, interpreter, key string, d disk) (*Session, error) {
 	for {
-		session, err := p.grow(ctx, s, interpreter, key)
+		session, err := p.grow(ctx, s, interpreter, key, d)
 		if !errors.Is(err, errDoubt) {
 			return session, err
 		}
+		clear(d)
 	}
 }
 
 // grow is collect, once. The stages that the session comes through become
 // stems, where a fork shares nothing but memory with the next one. The error is
 // errDoubt when it is to be tried again: the stem is gone then.
-func (p *Pool) grow(ctx context.Context, s Settings, interpreter, key string) (*Session, error) {
+func (p *Pool) grow(ctx context.Context, s Settings, interpreter, key string, d disk) (*Session, error) {
 	session := &Session{settings: s, vars: s.Env, key: key, keep: true, clock: clock.Or(p.Clock)}
 	var again bool
 	var err error
 	began := time.Now() // before it is known that a stem's files are as they were
-	if session.stem, session.process, again, err = p.fork(ctx, s, interpreter, key); err != nil {
+	if session.stem, session.process, again, err = p.fork(ctx, s, interpreter, key, d); err != nil {
 		return nil, err
 	}
 	if session.made = session.stem.started; session.stem.stage == interpreterStage {
@@ -155,7 +156,11 @@ func (p *Session) advance(fork, again bool, began time.Time, to map[string]any) 
 	if p.info.Doubt != "" {
 		return fmt.Errorf("%w: %s", errDoubt, p.info.Doubt)
 	}
-	p.seen = look(p.info.Files, began)
+	var before *seen
+	if p.stem != nil && p.stem.stage != interpreterStage {
+		before = &p.stem.seen
+	}
+	p.seen = look(p.info.Files, began, before)
 	return nil
 }
 

@@ -33,7 +33,7 @@ func (p *Pool) hoist(ctx context.Context, r recipe) {
 	hopeless := len(p.doubts[r.key]) >= maxDoubts
 	p.mu.Unlock()
 	if there != nil {
-		_, changed := there.seen.changed()
+		_, changed := there.seen.changed(disk{})
 		if !changed && there.process.alive() {
 			p.leave(there)
 			return
@@ -83,7 +83,7 @@ func (p *Pool) hoist(ctx context.Context, r recipe) {
 func (p *Pool) fromPlugins(ctx context.Context, st *stem, r recipe, to map[string]any) (*Session, error) {
 	s := &Session{settings: r.settings, vars: r.settings.Env, key: r.key, keep: true, clock: clock.Or(p.Clock), stem: st, made: st.started}
 	began := time.Now()
-	_, changed := st.seen.changed()
+	_, changed := st.seen.changed(disk{})
 	if changed {
 		return nil, errGone
 	}

@@ -158,6 +158,7 @@ type Pool struct {
 	missed  bool                // a Refresh came during a run
 	idle    clock.Alarm         // nil: none was set
 	cleared bool                // since the last run began
+	old     []*Session          // that end when the run is over which has found them outdated
 	beside  errands             // what ends or settles while nobody waits
 }
 
@@ -191,26 +192,29 @@ func (p *Pool) session(ctx context.Context, s Settings) (*Session, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
-	if kept := p.usable(key, s); kept != nil {
+	d := disk{}
+	if kept := p.usable(key, s, d); kept != nil {
 		kept.reuse(s)
 		return kept, nil
 	}
-	return p.collect(ctx, s, interpreter, key)
+	return p.collect(ctx, s, interpreter, key, d)
 }
 
 // usable returns a kept session of a key that is as a new one would be, nil for
 // none.
-func (p *Pool) usable(key string, to Settings) *Session {
+func (p *Pool) usable(key string, to Settings, d disk) *Session {
 	for {
 		kept := p.take(key, to)
 		if kept == nil {
 			return nil
 		}
 		<-kept.settled
-		if kept.usable() == "" {
+		if kept.usable(d) == "" {
 			return kept
 		}
-		p.discard(kept)
+		p.mu.Lock()
+		p.old = append(p.old, kept) // ending it takes a processor from what is made instead
+		p.mu.Unlock()
 	}
 }
 
@@ -235,6 +239,14 @@ func (p *Pool) discard(s *Session) {
 		s.Close()
 		p.leave(s.stem)
 	})
+}
+
+// discardOld closes what runs have found outdated. The pool is locked.
+func (p *Pool) discardOld() {
+	for _, s := range p.old {
+		p.discard(s)
+	}
+	p.old = nil
 }
 
 // Release gives a session back. It is kept for a next run where that can be;
@@ -276,6 +288,7 @@ func (p *Pool) keep(s *Session, spares int) {
 func (p *Pool) ended() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.discardOld()
 	if p.running--; p.running == 0 {
 		if p.idle != nil {
 			p.idle.Stop()
@@ -296,6 +309,7 @@ func (p *Pool) clear() {
 		p.idle.Stop()
 	}
 	p.forget()
+	p.discardOld()
 	p.cleared = true
 	for len(p.stems) > 0 {
 		p.drop(p.stems[0])

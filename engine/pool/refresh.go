@@ -80,7 +80,10 @@ func (p *Pool) ahead(r recipe) {
 	}
 	p.hoists = h
 	p.beside.run(func() {
-		p.hoist(ctx, r)
+		p.forkAhead(configStage, r)
+		if p.hoist(ctx, r); ctx.Err() == nil {
+			p.forkAhead(hoistedStage, r)
+		}
 		cancel()
 		p.mu.Lock()
 		p.hoists = nil
@@ -96,10 +99,16 @@ func (p *Pool) remake(ctx context.Context, r recipe) bool {
 	if interpreter+r.settings.sessionKey() != r.key {
 		return false // the interpreter is another now
 	}
-	s := p.usable(r.key, r.settings)
+	defer func() {
+		p.mu.Lock()
+		p.discardOld()
+		p.mu.Unlock()
+	}()
+	d := disk{}
+	s := p.usable(r.key, r.settings, d)
 	if s == nil {
 		var err error
-		if s, err = p.collect(ctx, r.settings, interpreter, r.key); err != nil {
+		if s, err = p.collect(ctx, r.settings, interpreter, r.key, d); err != nil {
 			return false // the next run will meet the reason, and tell it
 		}
 	}

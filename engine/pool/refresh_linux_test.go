@@ -231,3 +231,52 @@ func TestClearedMeanwhile(t *testing.T) {
 		t.Errorf("%d stems and %d sessions are kept", len(p.pool.stems), len(p.pool.kept))
 	}
 }
+
+// TestForkedAhead has what an edit leaves to be collected forked before.
+func TestForkedAhead(t *testing.T) {
+	p := newProject(t, "9.2.0")
+	p.session()
+	p.save("test_a.py", "def test_b(): pass\n")
+	p.pool.Refresh(t.Context())
+	p.pool.beside.wait()
+	st := p.pool.stemFor(configStage, p.pool.last.key, p.settings)
+	if st == nil || st.spare == nil {
+		t.Fatalf("of %v nothing is forked", st)
+	}
+	p.pool.leave(st)
+	spare := st.spare.stage.pid
+	p.save("test_a.py", "def test_c(): pass\n")
+	if tests, pid, _ := p.session(); !slices.Equal(tests, []string{"test_a.py::test_c"}) || pid != spare {
+		t.Errorf("%v, by process %d, %d was forked", tests, pid, spare)
+	}
+	p.pool.Refresh(t.Context())
+	p.pool.beside.wait()
+	if st.spare == nil {
+		t.Fatal("nothing is forked again")
+	}
+	killed := st.spare
+	killGroup(killed.stage.pid)
+	killed.wait()
+	p.save("test_a.py", "def test_d(): pass\n")
+	if tests, pid, _ := p.session(); !slices.Equal(tests, []string{"test_a.py::test_d"}) || pid == killed.stage.pid {
+		t.Errorf("behind the end of what was forked: %v", tests)
+	}
+	p.save("conftest.py", "collect_ignore = ['test_a.py']\n")
+	if tests, _, _ := p.session(); len(tests) != 0 {
+		t.Errorf("behind an edited conftest: %v", tests)
+	}
+}
+
+// TestSeenBefore has a session know of the files that its stem has read what
+// was known then: one that changes while it collects is not missed.
+func TestSeenBefore(t *testing.T) {
+	p := newProject(t, "9.2.0")
+	p.session()
+	p.save("test_a.py", "import os\nst = os.stat('conftest.py')\nos.utime('conftest.py', ns=(st.st_mtime_ns, st.st_mtime_ns - 1))\ndef test_b(): pass\n")
+	time.Sleep(file.RacyWindowNs) // what is read just behind an edit serves one run only
+	s, _ := p.take()
+	if why := s.usable(disk{}); !strings.HasSuffix(why, "conftest.py has changed") {
+		t.Errorf("it can be used again: %q", why)
+	}
+	p.pool.Release(s)
+}

@@ -22,12 +22,26 @@ type seen struct {
 // namesSeed is of this process, as are the sums.
 var namesSeed = maphash.MakeSeed()
 
-// look takes the identities of what was read since a time.
-func look(paths []string, began time.Time) seen {
+// look takes the identities of what was read since a time. What the stage
+// before this one has read, too, is as it was then, or the stage is of no use:
+// of it nothing new is to be learned.
+func look(paths []string, began time.Time, before *seen) seen {
 	s := seen{files: make(map[string]file.Identity, len(paths)), names: map[string]uint64{}}
+	if before != nil {
+		s.racy = before.racy
+	}
 	since := began.UnixNano() - file.RacyWindowNs
 	slices.Sort(paths)
 	for _, p := range slices.Compact(paths) {
+		if before != nil {
+			if id, known := before.files[p]; known {
+				if sum, folder := before.names[p]; folder {
+					s.names[p] = sum
+				}
+				s.files[p] = id
+				continue
+			}
+		}
 		id, there := file.StatAny(p)
 		young := max(id.CtimeNs, id.MtimeNs) >= since
 		if there && !strings.HasSuffix(p, ".py") && file.IsDir(p) {
@@ -44,19 +58,27 @@ func look(paths []string, began time.Time) seen {
 
 // changed returns a file that is no longer what it was. A folder is its names:
 // an editor that saves by renaming changes its time only.
-func (s *seen) changed() (path string, yes bool) {
+func (s *seen) changed(d disk) (path string, yes bool) {
 	for path, id := range s.files {
-		now, there := file.StatAny(path)
-		if now == id && there == (id != file.Identity{}) {
+		now, asked := d[path]
+		if !asked {
+			now, _ = file.StatAny(path)
+			d[path] = now
+		}
+		if now == id {
 			continue
 		}
 		sum, folder := s.names[path]
-		if !folder || !there || now.Ino != id.Ino || now.Dev != id.Dev || names(path) != sum {
+		if !folder || now.Ino != id.Ino || now.Dev != id.Dev || names(path) != sum {
 			return path, true
 		}
 	}
 	return "", false
 }
+
+// disk is what is there, as far as somebody has asked: the stages of a project
+// have most of their files in common. None for what is not there.
+type disk map[string]file.Identity
 
 // anyYoung reports whether something in a folder has changed since a time. What
 // is gone since then nobody has read, or it is looked at by itself; what has a

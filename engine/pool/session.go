@@ -96,11 +96,11 @@ func (p *Session) reuse(s Settings) {
 // usable is why the session cannot serve another run, "" when it can: it does
 // not share anything with another run but memory that a fork copies, and all
 // it has read is on disk as it was.
-func (p *Session) usable() string {
+func (p *Session) usable(d disk) string {
 	if why := p.single(); why != "" {
 		return why
 	}
-	if path, yes := p.seen.changed(); yes {
+	if path, yes := p.seen.changed(d); yes {
 		return path + " has changed"
 	}
 	return ""
@@ -115,7 +115,7 @@ func (p *Session) single() string {
 		return "pytest has ended"
 	case p.slots != nil:
 		return p.Apart()
-	case p.consumed:
+	case p.consumed && p.info.Threads != "":
 		return p.info.Threads
 	case p.info.Shared != "":
 		return p.info.Shared
@@ -218,7 +218,7 @@ func (p *Session) Inspect() Inspection {
 	status, ended := p.Ended()
 	x := Inspection{
 		Tests: len(p.info.Items), Status: status, Ended: ended, Mode: p.info.Mode, Reason: p.info.Reason, Hooks: p.info.Hooks,
-		Alone: p.Alone(), Apart: p.Apart(), Kept: p.usable(),
+		Alone: p.Alone(), Apart: p.Apart(), Kept: p.usable(disk{}),
 	}
 	if p.head != nil {
 		x.Output = tail(p.head.out.file)
@@ -448,11 +448,16 @@ func (p *Session) forWorker(role run.Role, slot int) (*process, error) {
 		}
 		spare.end()
 	}
-	if p.info.Threads == "" && p.slots == nil {
+	if p.info.Threads == "" && p.slots == nil && !p.consumed && !(role == run.Solo && p.brief()) {
 		return p.process.fork(false)
 	}
 	if p.consumed && p.settings.Debugged != nil {
 		return nil, ErrDebugged
+	}
+	if p.consumed && p.info.Threads == "" && p.stem != nil {
+		if err := p.regrow(); err != nil {
+			return nil, err
+		}
 	}
 	if p.consumed {
 		p.process.wait()
@@ -469,4 +474,38 @@ func (p *Session) forWorker(role run.Role, slot int) (*process, error) {
 	}
 	p.consumed = true
 	return p.process, nil
+}
+
+// maxBrief is how many items a session has that runs them itself when no other
+// run can have it: another fork, and the copies that it makes, take 5 ms.
+const maxBrief = 200
+
+// brief reports whether the session's process is for this run only.
+func (p *Session) brief() bool {
+	return p.keep && p.seen.racy != "" && len(p.info.Items) <= maxBrief && p.settings.Unittest == nil
+}
+
+// regrow makes the collected process again, when it has died as the worker of a
+// brief session. What it prints was told.
+func (p *Session) regrow() error {
+	p.process.wait()
+	p.process.kin.end()
+	p.head.close()
+	before := p.info.Items
+	proc, err := p.stem.process.fork(true)
+	if err != nil {
+		p.head = nil
+		return err
+	}
+	p.process, p.consumed = proc, false
+	for fork := true; err == nil && p.info.Ended == nil && (fork || p.info.Stage != collectedStage); fork = false {
+		err = p.advance(fork, true, time.Now(), nil)
+	}
+	if p.head != nil {
+		p.head.finish()
+	}
+	if err == nil && (p.info.Ended != nil || !slices.Equal(before, p.info.Items)) {
+		err = errors.New("a worker died, and collecting again found other tests")
+	}
+	return err
 }

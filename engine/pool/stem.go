@@ -35,6 +35,7 @@ type stem struct {
 	// of the pool's lock
 	users   int
 	dropped bool
+	spare   *process // the next session's, with its pages touched; nil for none
 }
 
 // The stages that a session goes through, each at the end of the one before.
@@ -65,7 +66,7 @@ func (s *stem) up(stage string) *stem {
 
 // deepest returns the stem from which there is least to do, in use; nil for
 // none but an interpreter.
-func (p *Pool) deepest(key string, to Settings) *stem {
+func (p *Pool) deepest(key string, to Settings, d disk) *stem {
 	for _, stage := range [...]string{configStage, hoistedStage, pluginsStage} {
 		st := p.stemFor(stage, key, to)
 		if st == nil {
@@ -73,7 +74,7 @@ func (p *Pool) deepest(key string, to Settings) *stem {
 		}
 		usable := clock.Or(p.Clock).Now().Sub(st.started) < sessionAge && st.process.alive()
 		if usable {
-			_, changed := st.seen.changed()
+			_, changed := st.seen.changed(d)
 			usable = !changed
 		}
 		if usable {
@@ -225,6 +226,9 @@ func (p *Pool) end(st *stem) {
 		return
 	}
 	p.beside.run(func() {
+		if st.spare != nil {
+			st.spare.end()
+		}
 		st.process.end()
 		if st.head != nil {
 			st.head.close()
@@ -237,12 +241,15 @@ func (p *Pool) end(st *stem) {
 
 // fork forks a stem for a session, and says whether the stem was there before.
 // One that was just killed, by whomever, is noticed when it does not answer.
-func (p *Pool) fork(ctx context.Context, s Settings, interpreter, key string) (st *stem, proc *process, again bool, err error) {
+func (p *Pool) fork(ctx context.Context, s Settings, interpreter, key string, d disk) (st *stem, proc *process, again bool, err error) {
 	for tries := 0; ; tries++ {
-		if st = p.deepest(key, s); st != nil {
+		if st = p.deepest(key, s, d); st != nil {
 			again = true
 		} else if st, err = p.interpreter(ctx, s, interpreter); err != nil {
 			return nil, nil, false, err
+		}
+		if proc = p.spare(st); proc != nil {
+			return st, proc, again, nil
 		}
 		if proc, err = st.process.fork(true); err == nil {
 			return st, proc, again, nil
@@ -252,4 +259,45 @@ func (p *Pool) fork(ctx context.Context, s Settings, interpreter, key string) (s
 			return nil, nil, false, err
 		}
 	}
+}
+
+// forkAhead has the next session of a stem forked already: what an edit leaves
+// to be done is collecting, without the fork and most of the copies that it
+// makes.
+func (p *Pool) forkAhead(stage string, r recipe) {
+	st := p.stemFor(stage, r.key, r.settings)
+	if st == nil {
+		return
+	}
+	defer p.leave(st)
+	p.mu.Lock()
+	there := st.spare != nil && st.spare.alive()
+	p.mu.Unlock()
+	if there {
+		return
+	}
+	spare, err := st.process.fork(true)
+	if err != nil {
+		return // the next session will meet the reason
+	}
+	_ = spare.stage.send(map[string]any{"op": "touch"})
+	p.mu.Lock()
+	st.spare, spare = spare, st.spare
+	p.mu.Unlock()
+	if spare != nil {
+		spare.end()
+	}
+}
+
+// spare returns a stem's, nil for none.
+func (p *Pool) spare(st *stem) *process {
+	p.mu.Lock()
+	spare := st.spare
+	st.spare = nil
+	p.mu.Unlock()
+	if spare != nil && !spare.alive() {
+		spare.end()
+		return nil
+	}
+	return spare
 }

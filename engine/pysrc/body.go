@@ -81,11 +81,11 @@ func (o *outline) bodyOf(i uint32, col int) {
 				continue
 			}
 		}
-		if in < want {
-			o.doubt |= DoubtIndent // between the header's column and the body's
-		}
 		if c == '\\' {
 			o.doubt |= DoubtIndent
+		}
+		if in < want {
+			o.breaks(DoubtIndent, p, badUnindent) // between the header's column and the body's
 		}
 		if len(o.bodyCtx) > 0 {
 			o.leaveCtx(in, p)
@@ -103,7 +103,8 @@ func (o *outline) bodyOf(i uint32, col int) {
 		o.bodyLine(p, i)
 	}
 	if first {
-		o.doubt |= DoubtIndent // no body
+		s := &o.b.stmts[i]
+		o.breaks(DoubtIndent, int(s.A.Off), noBlock)
 	}
 }
 
@@ -247,7 +248,7 @@ func (o *outline) importStmt(p, end int, row, col uint32, flags Flag) {
 		o.b.close(i)
 	}
 	if !ok || t.peek() != 0 {
-		o.doubt |= DoubtImport
+		o.breaks(DoubtImport, p, "invalid syntax")
 		o.b.stmts = o.b.stmts[:mark]
 	}
 }

@@ -16,7 +16,7 @@ import (
 // encoding is a cache beside the program, not a format of exchange.
 const (
 	// FormatVersion changes whenever the same source would give other bytes.
-	FormatVersion = 7
+	FormatVersion = 8
 
 	magic      = uint32(0x50790000) + FormatVersion
 	headerSize = 32

@@ -2,11 +2,14 @@
 // which tests, fixtures and imports a file has, without the bodies of its
 // functions. It is the only user of tree-sitter.
 //
-// There are two ways to the same Module. Files on disk go through the outline
-// parser (outline.go), which follows Python's lexical rules and the
-// indentation and needs no C. Open buffers keep a tree-sitter tree that is
-// edited incrementally (tree.go). What the outline parser doubts goes to
-// tree-sitter too. Tests hold both to equal Modules over whole installations.
+// There are two ways to the same Module. All goes through the outline parser
+// first (outline.go), which follows Python's lexical rules and the indentation
+// and needs no C. What it doubts goes to tree-sitter, for open buffers to a
+// tree that is edited incrementally (tree_cgo.go). Tests hold both to equal
+// Modules over whole installations. A text that is surely broken, as most are
+// while they are typed, is mended by the outline parser: around an error
+// tree-sitter loses definitions, takes ten times as long, and what it finds
+// depends on the edits before.
 //
 // Parsing cannot fail: bad Python yields a Module with Problems.
 package pysrc

@@ -16,6 +16,7 @@ import (
 func TestBindingLayout(t *testing.T) {
 	tree := NewTree([]byte("x = 1\n"))
 	defer tree.Close()
+	tree.grow()
 	root := tree.tree.RootNode()
 	if got := *(*[4]uint32)(unsafe.Pointer(root)); got[0] != root.StartByte() {
 		t.Errorf("the node's first word is %d, its start %d", got[0], root.StartByte())

@@ -17,6 +17,7 @@ type outline struct {
 	pending []decorator
 	bodyCtx []bodyCtx
 	first   bool // the next statement may be the module's docstring
+	at      int  // where the statement begins that is read
 	// the last question to lineStart and its answer
 	lineAsked, lineFound int
 
@@ -45,13 +46,18 @@ type bodyCtx struct {
 	flag Flag
 }
 
+// parse reads a text up to the first statement that it doubts.
 func (o *outline) parse(src []byte) Doubt {
 	o.reset(src)
-	if bytes.IndexByte(src, 0) >= 0 {
-		o.doubt |= DoubtNUL
+	if i := bytes.IndexByte(src, 0); i >= 0 {
+		o.breaks(DoubtNUL, i, "a NUL byte in the source")
 	}
 	n := len(src)
 	for o.pos < n {
+		if o.doubt != 0 && !o.mending {
+			return o.doubt
+		}
+		o.at = o.pos
 		col, p := o.column(o.pos)
 		if p >= n {
 			o.pos = n
@@ -61,20 +67,20 @@ func (o *outline) parse(src []byte) Doubt {
 			o.skipLine(p)
 			continue
 		}
-		o.level(col)
 		if src[p] == '\\' {
 			o.doubt |= DoubtIndent // Python takes the next row's column; too rare to follow
 		}
+		o.level(p, col)
 		o.statement(p, col)
 	}
 	for len(o.blocks) > 0 {
-		if o.blocks[len(o.blocks)-1].col < 0 {
-			o.doubt |= DoubtIndent
+		if top := &o.blocks[len(o.blocks)-1]; top.col < 0 {
+			o.breaks(DoubtIndent, o.at, noBlock)
 		}
 		o.pop()
 	}
 	if len(o.pending) > 0 {
-		o.doubt |= DoubtHeader
+		o.breaks(DoubtHeader, o.at, noDef)
 	}
 	o.b.rows = o.row
 	if o.row != uint32(bytes.Count(src, newline)) {
@@ -83,8 +89,35 @@ func (o *outline) parse(src []byte) Doubt {
 	return o.doubt
 }
 
+// What is wrong, in Python's words.
+const (
+	noBlock     = "expected an indented block"
+	badIndent   = "unexpected indent"
+	badUnindent = "unindent does not match any outer indentation level"
+	noDef       = "a decorator without a function or class"
+)
+
+// mend reads a text that Python rejects, or as good as: what is broken ends
+// where it must have been meant to, and the rest is as if it were not. What it
+// finds depends on nothing but the text.
+func (o *outline) mend(src []byte) *Module {
+	if o.parse(src) == 0 {
+		return o.b.finish()
+	}
+	at, why := o.at, "invalid syntax"
+	if o.doubt&Broken != 0 {
+		at, why = o.brokenAt, o.why
+	}
+	o.mending = true
+	o.parse(src)
+	o.mending = false
+	row := uint32(bytes.Count(src[:at], newline))
+	o.b.problems = append(o.b.problems, Problem{row, uint32(at - bytes.LastIndexByte(src[:at], '\n') - 1), why})
+	return o.b.finish()
+}
+
 func (o *outline) reset(src []byte) {
-	o.scanner = scanner{src: src, dynamics: o.dynamics[:0]}
+	o.scanner = scanner{src: src, dynamics: o.dynamics[:0], mending: o.mending}
 	o.b.reset(src)
 	o.blocks, o.pending, o.bodyCtx = o.blocks[:0], o.pending[:0], o.bodyCtx[:0]
 	o.first = true
@@ -117,8 +150,8 @@ func (o *outline) column(p int) (int, int) {
 }
 
 // level opens and closes blocks for a statement at the given column.
-func (o *outline) level(col int) {
-	want := 0
+func (o *outline) level(p, col int) {
+	want, outer := 0, len(o.blocks)
 	for k := len(o.blocks); k > 0; k = len(o.blocks) {
 		top := &o.blocks[k-1]
 		if top.col < 0 {
@@ -126,15 +159,19 @@ func (o *outline) level(col int) {
 				top.col = col
 				return
 			}
-			o.doubt |= DoubtIndent // an empty suite
+			o.breaks(DoubtIndent, p, noBlock)
 		} else if col >= top.col {
 			want = top.col
 			break
 		}
 		o.pop()
 	}
-	if col != want {
-		o.doubt |= DoubtIndent
+	switch {
+	case col == want:
+	case len(o.blocks) == outer:
+		o.breaks(DoubtIndent, p, badIndent)
+	default:
+		o.breaks(DoubtIndent, p, badUnindent)
 	}
 }
 
@@ -184,7 +221,7 @@ func (o *outline) statement(p, col int) {
 	first := o.isFirst()
 	if len(o.pending) > 0 {
 		if c := o.src[p]; c != '@' && c != 'd' && c != 'c' && c != 'a' {
-			o.doubt |= DoubtHeader
+			o.breaks(DoubtHeader, p, noDef)
 			o.pending = o.pending[:0]
 		}
 	}
@@ -303,7 +340,7 @@ func (o *outline) decorator(p, col int) {
 		o.dynamics = o.dynamics[:0]
 	}
 	if d.expr.Len == 0 || end < len(o.src) && o.src[end] == ';' {
-		o.doubt |= DoubtHeader
+		o.breaks(DoubtHeader, p, "invalid syntax")
 	}
 	o.pending = append(o.pending, d)
 	o.lineEnd(end)
@@ -373,8 +410,10 @@ func (o *outline) def(p, at, col int, flags Flag) {
 			q = o.gap(q)
 		}
 	}
+	half := Stmt{Kind: Def, Flags: flags, Row: row, Col: uint32(name - o.lineStart(name)), A: text(name, end)}
 	if q < 0 || q >= len(o.src) || o.src[q] != '(' || end == name {
-		o.badHeader(p, row)
+		half.Kind = None
+		o.badHeader(p, row, half, col)
 		return
 	}
 	open := q
@@ -385,22 +424,20 @@ func (o *outline) def(p, at, col int, flags Flag) {
 		q = o.bracket(q)
 	}
 	if q < 0 {
-		o.badHeader(p, row)
+		o.badHeader(p, row, half, col)
 		return
 	}
 	paramsEnd := q - 1
 	colon := o.scan(q, header, nil)
 	if colon >= len(o.src) || o.src[colon] != ':' {
-		o.badHeader(p, row)
+		o.badHeader(p, row, half, col)
 		return
 	}
 	if o.mayCall(params, colon) {
 		o.headerCalls(open, row)
 	}
-	i := o.open(Stmt{
-		Kind: Def, Flags: flags, Row: row, Col: uint32(name - o.lineStart(name)),
-		A: text(name, end), B: text(params, o.trim(params, paramsEnd)),
-	})
+	half.B = text(params, o.trim(params, paramsEnd))
+	i := o.open(half)
 	if o.colons != nil {
 		o.colons[i] = colon + 1
 	}
@@ -443,14 +480,35 @@ func (o *outline) headerCalls(p int, row uint32) {
 	o.row = r
 }
 
-// badHeader skips a compound statement that has no readable header.
-func (o *outline) badHeader(p int, row uint32) {
-	o.doubt |= DoubtHeader
-	o.pending = o.pending[:0]
+// badHeader skips a compound statement that has no readable header. What is
+// mended keeps the class, or the function whose parameters had begun, that half
+// stands for: what is in it belongs nowhere else.
+func (o *outline) badHeader(p int, row uint32, half Stmt, col int) {
+	o.breaks(DoubtHeader, p, "invalid syntax")
 	o.row = row
-	end := o.scan(p, simple, nil)
 	o.dynamics = o.dynamics[:0]
+	end := p // what is mended goes on with the next line, whatever is open
+	if k := bytes.IndexByte(o.src[p:], '\n'); k >= 0 {
+		end += k
+	} else {
+		end = len(o.src)
+	}
+	if !o.mending || half.Kind == None {
+		o.pending = o.pending[:0]
+		o.lineEnd(end)
+		return
+	}
+	i := o.open(half)
 	o.lineEnd(end)
+	if half.Kind == Class {
+		o.b.stmts[i].EndRow = o.endRow
+		o.blocks = append(o.blocks, block{header: col, col: -1, stmt: i, first: true})
+		return
+	}
+	o.inClass = o.classOpen()
+	o.bodyOf(i, col)
+	o.b.stmts[i].EndRow = o.endRow
+	o.b.close(i)
 }
 
 func (o *outline) class(p, col int) {
@@ -471,15 +529,19 @@ func (o *outline) class(p, col int) {
 			q = o.gap(q)
 		}
 	}
+	half := Stmt{Kind: Class, Row: row, Col: uint32(name - o.lineStart(name)), A: text(name, end), B: args}
 	if q < 0 || q >= len(o.src) || o.src[q] != ':' || end == name {
-		o.badHeader(p, row)
+		if end == name {
+			half.Kind = None
+		}
+		o.badHeader(p, row, half, col)
 		return
 	}
 	colon := q
 	if args.Len > 0 && o.mayCall(int(args.Off), int(args.Off+args.Len)) {
 		o.headerCalls(int(args.Off)-1, row)
 	}
-	i := o.open(Stmt{Kind: Class, Row: row, Col: uint32(name - o.lineStart(name)), A: text(name, end), B: args})
+	i := o.open(half)
 	o.b.stmts[i].EndRow = o.row
 	o.suite(i, colon, col)
 }
@@ -491,7 +553,7 @@ func (o *outline) other(p, from, col int, kind Kind, flags Flag) {
 	colon := o.scan(from, header, nil)
 	if colon >= len(o.src) || o.src[colon] != ':' {
 		o.dynamics = o.dynamics[:0]
-		o.badHeader(p, row)
+		o.badHeader(p, row, Stmt{}, col)
 		return
 	}
 	s := Stmt{Kind: kind, Flags: flags, Row: row, Col: uint32(p - o.lineStart(p))}
@@ -499,8 +561,8 @@ func (o *outline) other(p, from, col int, kind Kind, flags Flag) {
 	end := o.trim(at, colon)
 	switch kind {
 	case If, Elif, While, With, Match, Case:
-		if s.A = text(at, end); end <= at {
-			o.doubt |= DoubtHeader
+		if s.A = text(at, max(at, end)); end <= at {
+			o.breaks(DoubtHeader, p, "invalid syntax")
 		}
 	case Except:
 		s.A = text(at, max(at, end))

@@ -10,9 +10,12 @@ func Parse(content []byte) *Module {
 	o := outlines.Get().(*outline)
 	defer outlines.Put(o)
 	var m *Module
-	if doubt := o.parse(src); doubt == 0 {
+	switch doubt := o.parse(src); {
+	case doubt == 0:
 		m = o.b.finish()
-	} else {
+	case doubt&Broken != 0:
+		m = o.mend(src)
+	default:
 		m = parseTree(src)
 	}
 	o.src, o.b.src = nil, nil

@@ -18,6 +18,8 @@ const (
 	DoubtLambda                    // a lambda in a header: its ':' is not the header's
 	DoubtRows                      // rows that do not add up: a bug, caught before it shifts lines
 	DoubtNUL                       // a NUL byte
+	// Broken says that the first doubt is none: Python rejects the text.
+	Broken
 )
 
 // scanner knows Python's lexical rules: strings, comments, brackets and line
@@ -39,6 +41,51 @@ type scanner struct {
 
 	// f-strings that turned out not to close cost at most fwork bytes in all
 	fwork, fat int
+
+	mending  bool    // go on behind what is broken, see mend
+	brokenAt int     // the offset of what is, when doubt says Broken
+	why      string  // and what is wrong with it
+	open     [2]bool // a text in three ' or " goes on to the end
+}
+
+// breaks notes a doubt in which Python rejects the text, unless there is
+// another one already: what follows that may be misread.
+func (s *scanner) breaks(d Doubt, at int, why string) {
+	if s.doubt == 0 {
+		s.doubt = Broken
+		s.brokenAt, s.why = at, why
+	}
+	s.doubt |= d
+}
+
+// defines reports whether the line at p begins as only a statement can: what
+// is open there was never closed. A decorator's "@" may be an operator, where
+// nothing is known to be broken.
+func (s *scanner) defines(p int) bool {
+	src := s.src
+	for p < len(src) && (src[p] == ' ' || src[p] == '\t') {
+		p++
+	}
+	if p >= len(src) {
+		return false
+	}
+	switch src[p] {
+	case 'd':
+		return s.word(p, "def") && s.named(p+3)
+	case 'c':
+		return s.word(p, "class") && s.named(p+5)
+	case 'a':
+		return s.word(p, "async") && p+6 < len(src) && s.word(p+6, "def")
+	case '@':
+		return s.mending && p+1 < len(src) && ident[src[p+1]]
+	}
+	return false
+}
+
+// named reports whether a blank and a name stand at p.
+func (s *scanner) named(p int) bool {
+	q := s.blanks(p)
+	return q > p && q < len(s.src) && ident[s.src[q]]
 }
 
 type dynamic struct {
@@ -73,7 +120,7 @@ const (
 func (s *scanner) scan(p int, m mode, mutated func(name []byte)) int {
 	src := s.src
 	n := len(src)
-	depth := 0
+	depth, outer := 0, 0
 	s.colon, s.eq, s.lastEq, s.op = -1, -1, -1, 0
 	i := p
 	flat := p // where the text at depth 0 that holds no lambda yet begins
@@ -106,7 +153,9 @@ func (s *scanner) scan(p int, m mode, mutated func(name []byte)) int {
 			}
 			continue
 		case '(':
-			depth++
+			if depth++; depth == 1 {
+				outer = i
+			}
 			if i > p {
 				switch src[i-1] {
 				case 'e', '_', 'p', 'h', 'r':
@@ -117,13 +166,15 @@ func (s *scanner) scan(p int, m mode, mutated func(name []byte)) int {
 				}
 			}
 		case '[', '{':
-			depth++
+			if depth++; depth == 1 {
+				outer = i
+			}
 		case ')', ']', '}':
 			depth--
 			flat = i
 			if depth < 0 {
 				depth = 0
-				s.doubt |= DoubtBracket
+				s.breaks(DoubtBracket, i, "unmatched '"+string(c)+"'")
 			}
 		case '\\':
 			if i+1 < n && src[i+1] == '\n' {
@@ -165,14 +216,22 @@ func (s *scanner) scan(p int, m mode, mutated func(name []byte)) int {
 			if depth == 0 {
 				return i
 			}
+			if s.defines(i + 1) {
+				s.unclosed(outer)
+				return i
+			}
 			s.row++
 		}
 		i++
 	}
 	if depth > 0 {
-		s.doubt |= DoubtBracket
+		s.unclosed(outer)
 	}
 	return n
+}
+
+func (s *scanner) unclosed(at int) {
+	s.breaks(DoubtBracket, at, "'"+string(s.src[at])+"' was never closed")
 }
 
 var lambdaWord = []byte("lambda")
@@ -212,7 +271,7 @@ func (s *scanner) equals(p, i int) {
 func (s *scanner) bracket(i int) int {
 	src := s.src
 	n := len(src)
-	depth := 0
+	depth, open := 0, i
 	for i < n {
 		switch src[i] {
 		case '\'', '"':
@@ -221,6 +280,7 @@ func (s *scanner) bracket(i int) int {
 		case '#':
 			k := bytes.IndexByte(src[i:], '\n')
 			if k < 0 {
+				s.unclosed(open)
 				return -1
 			}
 			i += k
@@ -233,10 +293,15 @@ func (s *scanner) bracket(i int) int {
 				return i + 1
 			}
 		case '\n':
+			if s.defines(i + 1) {
+				s.unclosed(open)
+				return -1
+			}
 			s.row++
 		}
 		i++
 	}
+	s.unclosed(open)
 	return -1
 }
 

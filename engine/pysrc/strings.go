@@ -65,7 +65,7 @@ func (s *scanner) str(q int, f bool) int {
 		s.row, s.doubt = row, doubt
 	}
 	if triple {
-		return s.tripleEnd(q, body, c)
+		return s.tripleEnd(q, body, c, f)
 	}
 	for i := body; i < n; i++ {
 		switch src[i] {
@@ -74,21 +74,42 @@ func (s *scanner) str(q int, f bool) int {
 		case '\\':
 			i = s.escape(i)
 		case '\n':
-			s.doubt |= DoubtString
+			s.endless(q, f)
 			return i
 		}
 	}
-	s.doubt |= DoubtString
+	s.endless(q, f)
 	return n
 }
 
-func (s *scanner) tripleEnd(q, body int, c byte) int {
+// endless notes a string that does not end. How a formatted one is meant may
+// have been misread.
+func (s *scanner) endless(q int, f bool) {
+	if f {
+		s.doubt |= DoubtString
+		return
+	}
+	s.breaks(DoubtString, q, "this string is never closed")
+}
+
+func (s *scanner) tripleEnd(q, body int, c byte, f bool) int {
 	src := s.src
 	i := body
+	quote := 0
+	if c == '"' {
+		quote = 1
+	}
+	if s.open[quote] {
+		return s.cut(body)
+	}
 	for {
 		k := bytes.IndexByte(src[i:], c)
 		if k < 0 {
-			s.doubt |= DoubtString
+			s.endless(q, f)
+			if s.mending {
+				s.open[quote] = true
+				return s.cut(body)
+			}
 			s.row += uint32(bytes.Count(src[q:], newline))
 			return len(src)
 		}
@@ -98,12 +119,36 @@ func (s *scanner) tripleEnd(q, body int, c byte) int {
 			slashes++
 		}
 		if slashes&1 == 0 && i+2 < len(src) && src[i+1] == c && src[i+2] == c {
+			if s.mending && s.holdsDef(src[body:i]) {
+				return s.cut(body)
+			}
 			s.row += uint32(bytes.Count(src[q:i], newline))
 			return i + 3
 		}
 		i++
 	}
 }
+
+// cut ends a text in three quotes, of which one is taken to be missing, with
+// its first line.
+func (s *scanner) cut(body int) int {
+	if k := bytes.IndexByte(s.src[body:], '\n'); k >= 0 {
+		return body + k
+	}
+	return len(s.src)
+}
+
+// holdsDef reports whether a definition of the module's own stands in a text.
+func (s *scanner) holdsDef(text []byte) bool {
+	for _, w := range defWords {
+		if bytes.Contains(text, w) {
+			return true
+		}
+	}
+	return false
+}
+
+var defWords = [...][]byte{[]byte("\ndef "), []byte("\nclass "), []byte("\nasync def "), []byte("\n@")}
 
 // escape returns the offset of the last byte of the backslash pair at i.
 func (s *scanner) escape(i int) int {

@@ -15,17 +15,14 @@ func NewTree(src []byte) *Tree { return &Tree{src} }
 func (t *Tree) Close() {}
 
 // Edit replaces the text.
-func (t *Tree) Edit(_, _, _ int, src []byte) { t.src = src }
+func (t *Tree) Edit(src []byte) { t.src = src }
 
 // Module parses the text.
 func (t *Tree) Module() *Module { return parseTree(t.src) }
 
 func parseTree(src []byte) *Module {
 	var o outline
-	if o.parse(src) != 0 {
-		o.b.problems = append(o.b.problems, Problem{Message: "invalid syntax"})
-	}
-	return o.b.finish()
+	return o.mend(src)
 }
 
 // Valid reports whether a file is Python, as far as its outline tells.

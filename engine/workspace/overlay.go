@@ -23,7 +23,6 @@ type overlay struct {
 type buffer struct {
 	mu     sync.Mutex
 	tree   *pysrc.Tree // nil before the first look, and when closed
-	text   []byte      // what the tree was parsed from
 	closed bool
 }
 
@@ -42,10 +41,8 @@ func (b *buffer) parse(text []byte) *pysrc.Module {
 	case b.tree == nil:
 		b.tree = pysrc.NewTree(text)
 	default:
-		start, oldEnd, newEnd := difference(b.text, text)
-		b.tree.Edit(start, oldEnd, newEnd, text)
+		b.tree.Edit(text)
 	}
-	b.text = text
 	return b.tree.Module()
 }
 
@@ -62,7 +59,7 @@ func (b *buffer) close() {
 
 // change applies one file's change to a copy of the overlays, and reports
 // whether anything is different behind it.
-func change(overlays map[string]*overlay, c file.Change) bool {
+func change(overlays map[string]*overlay, c file.Change, ca *cache) bool {
 	old := overlays[c.Path]
 	switch {
 	case c.Text == nil && old == nil:
@@ -70,6 +67,7 @@ func change(overlays map[string]*overlay, c file.Change) bool {
 	case c.Text == nil:
 		old.buffer.close()
 		delete(overlays, c.Path)
+		ca.forget(c.Path)
 		return true
 	case old != nil && string(old.text) == string(c.Text):
 		return false
@@ -82,20 +80,4 @@ func change(overlays map[string]*overlay, c file.Change) bool {
 	}
 	overlays[c.Path] = o
 	return true
-}
-
-// difference returns the one range that differs: old[start:oldEnd] became
-// new[start:newEnd]. It covers all edits since the last parse, which is all
-// that an incremental one needs.
-func difference(old, new []byte) (start, oldEnd, newEnd int) {
-	n := min(len(old), len(new))
-	for start < n && old[start] == new[start] {
-		start++
-	}
-	oldEnd, newEnd = len(old), len(new)
-	for oldEnd > start && newEnd > start && old[oldEnd-1] == new[newEnd-1] {
-		oldEnd--
-		newEnd--
-	}
-	return start, oldEnd, newEnd
 }
