@@ -42,10 +42,27 @@ type User struct {
 type Names struct {
 	Users []User
 
-	mu   sync.Mutex
+	mu   *sync.Mutex // around w
 	w    *world
 	path string
 	m    *module
+	rows func(row uint32) (uint32, bool) // where a row of m is now, nil for there
+}
+
+// Moved are the names of a file of which rows have moved, and nothing else. It
+// is false where one cannot be told.
+func (n *Names) Moved(rows func(row uint32) (uint32, bool)) (*Names, bool) {
+	out := &Names{Users: slices.Clone(n.Users), mu: n.mu, w: n.w, path: n.path, m: n.m, rows: rows}
+	for i := range out.Users {
+		u := &out.Users[i]
+		for _, r := range []*uint32{&u.Row, &u.Head, &u.EndRow} {
+			var ok bool
+			if *r, ok = rows(*r); !ok {
+				return nil, false
+			}
+		}
+	}
+	return out, true
 }
 
 // asks notes what a test asks for.
@@ -161,7 +178,7 @@ func (n *Names) Find(u *User, name string) *Fixture {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if d := n.find(u, name); d != nil {
-		return d.exported()
+		return n.export(d)
 	}
 	if builtinFixtures[name] && name != "self" {
 		return &Fixture{Name: name}
@@ -191,7 +208,7 @@ func (n *Names) Visible(row uint32) []*Fixture {
 		for name, d := range c.set.defs {
 			if !seen[name] {
 				seen[name] = true
-				out = append(out, d.exported())
+				out = append(out, n.export(d))
 			}
 		}
 	}
@@ -204,7 +221,7 @@ func (n *Names) Visible(row uint32) []*Fixture {
 	return out
 }
 
-func (d *fixtureDef) exported() *Fixture {
+func (n *Names) export(d *fixtureDef) *Fixture {
 	f := &Fixture{
 		Name: strings.Clone(d.name), Scope: d.scope, Autouse: d.autouse, Parametrized: d.params != nil,
 	}
@@ -215,6 +232,10 @@ func (d *fixtureDef) exported() *Fixture {
 		st := &d.fn.s.mod.src.Stmts[d.fn.stmt]
 		f.Path, f.Func = d.fn.s.mod.path, strings.Clone(d.fn.name)
 		f.Head, f.EndRow, f.Col = st.Head, st.EndRow, st.Col
+		if n.rows != nil && d.fn.s.mod == n.m {
+			f.Head, _ = n.rows(f.Head)
+			f.EndRow, _ = n.rows(f.EndRow)
+		}
 	}
 	return f
 }

@@ -165,10 +165,11 @@ func Discover(in Input) (*Suite, error) {
 }
 
 // File collects one file as a walk that comes to it would: a file that no
-// pattern of python_files takes has no tests.
+// pattern of python_files takes has no tests. What Python rejects in the file is
+// not among the problems, see Rejected.
 func File(in Input, path string) (*Suite, *Names, error) {
 	w := newWorld(in)
-	w.names = &Names{w: w, path: path}
+	w.names = &Names{w: w, path: path, mu: &sync.Mutex{}}
 	w.loadPlugins()
 	name := filepath.Base(path)
 	dir := filepath.Dir(path)
@@ -178,7 +179,6 @@ func File(in Input, path string) (*Suite, *Names, error) {
 		m.build()
 	}
 	w.reorder()
-	w.problems()
 	w.names.complete()
 	return w.suite, w.names, nil
 }
@@ -209,14 +209,19 @@ func (w *world) problems() {
 	}
 	sort.Strings(paths)
 	for _, p := range paths {
-		m := w.modules[p]
-		if _, in := file.Rel(w.cfg.Root, p); !in || w.external(p) {
-			continue
-		}
-		for _, x := range m.src.Problems {
-			w.suite.Problems = append(w.suite.Problems, Problem{p, x.Row, strings.Clone(x.Message)})
-		}
+		w.suite.Problems = append(w.suite.Problems, Rejected(w.in, p, w.modules[p].src)...)
 	}
+}
+
+// Rejected is what Python rejects in a module of the project.
+func Rejected(in Input, path string, m *pysrc.Module) (out []Problem) {
+	if _, inside := file.Rel(in.Config.Root, path); !inside || in.Env.Installed(in.Config.Root, path) {
+		return nil
+	}
+	for _, x := range m.Problems {
+		out = append(out, Problem{path, x.Row, strings.Clone(x.Message)})
+	}
+	return out
 }
 
 func (w *world) external(path string) bool { return w.env.Installed(w.cfg.Root, path) }

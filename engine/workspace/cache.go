@@ -11,8 +11,9 @@ import (
 // cache keeps parsed modules and expressions between the Snapshots of a process that stays.
 // The command line's only Snapshot fills it once and never reads it.
 type cache struct {
-	mu   sync.Mutex
-	mods map[string]cached
+	mu    sync.Mutex
+	mods  map[string]cached
+	found map[string]*findings // in open buffers, by path
 
 	exprs *discover.Exprs
 }
@@ -22,7 +23,9 @@ type cached struct {
 	m  *pysrc.Module
 }
 
-func newCache() *cache { return &cache{mods: map[string]cached{}, exprs: discover.NewExprs()} }
+func newCache() *cache {
+	return &cache{mods: map[string]cached{}, found: map[string]*findings{}, exprs: discover.NewExprs()}
+}
 
 func (c *cache) get(path string, id file.Identity) *pysrc.Module {
 	c.mu.Lock()

@@ -59,7 +59,7 @@ func (b *buffer) close() {
 
 // change applies one file's change to a copy of the overlays, and reports
 // whether anything is different behind it.
-func change(overlays map[string]*overlay, c file.Change) bool {
+func change(overlays map[string]*overlay, c file.Change, ca *cache) bool {
 	old := overlays[c.Path]
 	switch {
 	case c.Text == nil && old == nil:
@@ -67,6 +67,7 @@ func change(overlays map[string]*overlay, c file.Change) bool {
 	case c.Text == nil:
 		old.buffer.close()
 		delete(overlays, c.Path)
+		ca.forget(c.Path)
 		return true
 	case old != nil && string(old.text) == string(c.Text):
 		return false

@@ -53,17 +53,23 @@ func (s *Snapshot) view(path string) (*View, error) {
 	one := *cfg
 	one.Options.Args = []string{path}
 	one.Options.Keyword, one.Options.MarkExpr, one.Options.Deselect = "", "", nil
-	d := discover.Input{Config: &one, Env: env, Source: fs, Exprs: s.cache.exprs}
-	suite, names, err := discover.File(d, path)
-	if err != nil {
-		return nil, err
+	in := discover.Input{Config: &one, Env: env, Source: fs, Exprs: s.cache.exprs}
+	found := s.foundAgain(path, v.Module)
+	if found == nil {
+		suite, names, err := discover.File(in, path)
+		if err != nil {
+			return nil, err
+		}
+		found = &findings{suite: suite, names: names}
+		s.remember(fs, path, v.Module, found)
 	}
-	v.Items, v.Names = s.learnt(cfg, env, suite).Items, names
-	for _, p := range suite.Problems {
+	v.Items, v.Names = s.learnt(cfg, env, found.suite).Items, found.names
+	for _, p := range found.suite.Problems {
 		if p.Path == path {
 			v.Problems = append(v.Problems, p)
 		}
 	}
+	v.Problems = append(v.Problems, discover.Rejected(in, path, v.Module)...)
 	slices.SortStableFunc(v.Problems, func(a, b discover.Problem) int { return int(a.Row) - int(b.Row) })
 	return v, nil
 }

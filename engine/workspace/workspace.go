@@ -71,7 +71,7 @@ func (w *Workspace) Apply(u Update) *Snapshot {
 			next[p] = o
 		}
 		for _, c := range u.Files {
-			changed = change(next, c) || changed
+			changed = change(next, c, w.cache) || changed
 			if c.Text == nil {
 				w.disk = nil
 			}

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"github.com/dx-py/dx-py-ls/lsp/server"
@@ -46,6 +47,7 @@ type Editor struct {
 }
 
 type reply struct {
+	at     time.Time       // when all of it was there
 	Result json.RawMessage `json:"result"`
 	Error  *struct {
 		Code    int    `json:"code"`
@@ -195,6 +197,21 @@ func (e *Editor) Notify(method string, params any) {
 
 // Try sends a request and returns the error of its reply.
 func (e *Editor) Try(method string, params, result any) error {
+	_, err := e.try(method, params, result)
+	return err
+}
+
+// Timed is Call for who wants to know when the reply was there, to its last
+// byte: what an editor then makes of it is not the server's time.
+func (e *Editor) Timed(method string, params any) time.Time {
+	at, err := e.try(method, params, nil)
+	if err != nil {
+		e.t.Error(err)
+	}
+	return at
+}
+
+func (e *Editor) try(method string, params, result any) (time.Time, error) {
 	e.mu.Lock()
 	e.next++
 	id := e.next
@@ -206,18 +223,19 @@ func (e *Editor) Try(method string, params, result any) error {
 		msg["params"] = params
 	}
 	e.write(msg)
+	r := reply{}
 	select {
-	case r := <-ch:
-		if r.Error != nil {
-			return fmt.Errorf("%s: %d %s", method, r.Error.Code, r.Error.Message)
-		}
-		if result != nil {
-			return json.Unmarshal(r.Result, result)
-		}
-		return nil
+	case r = <-ch:
 	case <-e.done:
-		return fmt.Errorf("%s: the connection broke: %w", method, e.err)
+		return r.at, fmt.Errorf("%s: the connection broke: %w", method, e.err)
 	}
+	switch {
+	case r.Error != nil:
+		return r.at, fmt.Errorf("%s: %d %s", method, r.Error.Code, r.Error.Message)
+	case result != nil:
+		return r.at, json.Unmarshal(r.Result, result)
+	}
+	return r.at, nil
 }
 
 // Call is Try for requests that must succeed.
@@ -228,8 +246,21 @@ func (e *Editor) Call(method string, params, result any) {
 	}
 }
 
+// read reads what the server sends. Another goroutine decodes it: a server
+// waits for no editor that has still to look at what came before.
 func (e *Editor) read(out io.Reader) {
-	defer close(e.done)
+	type arrived struct {
+		body []byte
+		at   time.Time
+	}
+	all := make(chan arrived, 1024)
+	go func() {
+		defer close(e.done)
+		for a := range all {
+			e.message(a.body, a.at)
+		}
+	}()
+	defer close(all)
 	r := bufio.NewReader(out)
 	for {
 		h, err := textproto.NewReader(r).ReadMIMEHeader()
@@ -247,11 +278,11 @@ func (e *Editor) read(out io.Reader) {
 			e.err = err
 			return
 		}
-		e.message(body)
+		all <- arrived{body, time.Now()}
 	}
 }
 
-func (e *Editor) message(body []byte) {
+func (e *Editor) message(body []byte, at time.Time) {
 	var m struct {
 		ID     json.RawMessage `json:"id"`
 		Method string          `json:"method"`
@@ -266,6 +297,7 @@ func (e *Editor) message(body []byte) {
 	defer e.mu.Unlock()
 	if m.Method == "" {
 		if id, err := strconv.Atoi(string(m.ID)); err == nil && e.wait[id] != nil {
+			m.at = at
 			e.wait[id] <- m.reply
 			delete(e.wait, id)
 		}

@@ -26,6 +26,17 @@ func (d *dueNow) any(path, name string) bool {
 	return d != nil && slices.ContainsFunc(d.tests[path], func(test string) bool { return within(test, name) })
 }
 
+// names are all that any is true of in a file, for who asks for many.
+func (d *dueNow) names(path string) map[string]bool {
+	out := map[string]bool{}
+	if d != nil {
+		for _, test := range d.tests[path] {
+			above(test, func(name string) { out[name] = true })
+		}
+	}
+	return out
+}
+
 // setDue reports whether that is news.
 func (f *folder) setDue(d *dueNow) bool { return !reflect.DeepEqual(f.due.Swap(d), d) }
 

@@ -184,7 +184,7 @@ func (a *announcer) flushed() {
 	clear(a.waiting)
 	a.mu.Unlock()
 	if len(items) > 0 {
-		a.s.tell(testproto.MethodDiscoveredTests, testproto.DiscoverResult{Generation: a.s.found.next(), Tests: items})
+		a.s.tell(testproto.MethodDiscoveredTests, testproto.DiscoverResult{Generation: a.s.found.nextShown(), Tests: items})
 	}
 	if len(changes) > 0 {
 		a.s.tell(testproto.MethodTestStates, testproto.StatesParams{RunID: a.id, Changes: changes})

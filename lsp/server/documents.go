@@ -178,6 +178,9 @@ func (s *server) DidClose(_ context.Context, p *protocol.DidCloseTextDocumentPar
 	if d == nil {
 		return fmt.Errorf("close of %s, which is not open", path)
 	}
+	s.lensMu.Lock()
+	delete(s.lensKept, path)
+	s.lensMu.Unlock()
 	s.turn(s.results.content(path, nil))
 	s.due()
 	s.following.due()

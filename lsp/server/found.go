@@ -1,10 +1,8 @@
 package server
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"slices"
 	"sync"
 
@@ -18,6 +16,7 @@ type found struct {
 
 	mu         sync.Mutex
 	generation int64
+	shown      int64 // how often the client was told of tests that only a run shows
 
 	listed bool                                 // the client asked for all files
 	again  bool                                 // and they may be others now
@@ -34,6 +33,21 @@ func (f *found) next() int64 {
 	defer f.mu.Unlock()
 	f.generation++
 	return f.generation
+}
+
+// nextShown is next for tests that only a run shows.
+func (f *found) nextShown() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.generation++
+	f.shown++
+	return f.generation
+}
+
+func (f *found) runShown() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.shown
 }
 
 // list notes what a client has been told of the files.
@@ -91,7 +105,7 @@ func (s *server) synchronize(ctx context.Context, p *testproto.SynchronizeParams
 
 // publish brings the client up to date whenever that is due, until ctx ends.
 func (s *server) publish(ctx context.Context) {
-	p := &publisher{s: s, diagnostics: map[string]sent{}, tests: map[string][]byte{}}
+	p := &publisher{s: s, diagnostics: map[string]sent{}, tests: map[string]*toldTests{}}
 	s.found.loop(ctx, func() {
 		s.found.mu.Lock()
 		ts := s.found.turned
@@ -113,8 +127,8 @@ func (s *server) publish(ctx context.Context) {
 // again.
 type publisher struct {
 	s           *server
-	diagnostics map[string]sent   // by path
-	tests       map[string][]byte // path -> what the client has, as text
+	diagnostics map[string]sent       // by path
+	tests       map[string]*toldTests // what the client has of open documents, by path
 }
 
 // stale tells of results whose file has changed, or is again what ran.
@@ -170,32 +184,6 @@ func (p *publisher) documents(ctx context.Context) {
 			delete(p.tests, path)
 		}
 	}
-}
-
-// document sends the tests of one document.
-func (p *publisher) document(d *document) {
-	s := p.s
-	s.mu.Lock()
-	f := s.folderOf(d.path)
-	s.mu.Unlock()
-	tests := s.nodes(f, d.path)
-	if tests == nil {
-		tests = []testproto.TestItem{}
-	}
-	for i := range tests {
-		tests[i].State = "" // dx-py/testStates tells
-	}
-	b, err := json.Marshal(tests)
-	if err != nil || bytes.Equal(p.tests[d.path], b) {
-		return
-	}
-	p.tests[d.path] = b
-	head, err := json.Marshal(testproto.DiscoverResult{Generation: s.found.next(), ScopeURIs: []string{string(d.uri)}})
-	if err != nil {
-		return
-	}
-	// the tests of a large file are not encoded twice
-	s.tellEncoded(testproto.MethodDiscoveredTests, bytes.Replace(head, []byte(`"tests":null`), append([]byte(`"tests":`), b...), 1))
 }
 
 // files sends which files with tests have come and gone.

@@ -1,28 +1,77 @@
 package server
 
 import (
-	"context"
 	"fmt"
 	"strings"
+	"unsafe"
 
+	"go.lsp.dev/jsonrpc2"
 	"go.lsp.dev/protocol"
+	"go.lsp.dev/uri"
 
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
 
-// CodeLens offers to run each test, class and file, with how many cases there
-// are and how they ended when they last ran.
-func (s *server) CodeLens(_ context.Context, p *protocol.CodeLensParams) ([]protocol.CodeLens, error) {
+// codeLens offers to run each test, class and file, with how many cases there
+// are and how they ended when they last ran. Titles are there at once: nothing
+// is left to resolve. Where a key has changed none of it, the answer is the last
+// one.
+func (s *server) codeLens(params []byte) (any, error) {
+	none := jsonrpc2.RawMessage("[]")
+	var p protocol.CodeLensParams
+	if err := protocol.Unmarshal(params, &p); err != nil {
+		return nil, fmt.Errorf("%w: %w", jsonrpc2.ErrInvalidParams, err)
+	}
 	path, ok := pathOf(p.TextDocument.URI)
 	if !ok {
-		return []protocol.CodeLens{}, nil
+		return none, nil
 	}
+	stamp := s.results.stamp()
 	v, doc, err := s.view(path)
-	if err != nil || doc == nil {
-		return []protocol.CodeLens{}, nil // no configuration to use, or closed meanwhile: nothing to show
+	if err != nil || doc == nil || len(v.Items) == 0 {
+		return none, nil // no configuration to use, or closed meanwhile: nothing to show
 	}
-	return s.lenses(v, newLines(v.Text), doc), nil
+	s.mu.Lock()
+	due := s.folderOf(path).due.Load()
+	s.mu.Unlock()
+	now := lensesOf{of(v.Items), stamp, due, doc.uri}
+	s.lensMu.Lock()
+	kept := s.lensKept[path]
+	s.lensMu.Unlock()
+	if kept.of != now {
+		kept = keptLenses{now, s.lenses(v, newLines(v.Text), doc, due)}
+		s.lensMu.Lock()
+		if s.lensKept == nil {
+			s.lensKept = map[string]keptLenses{}
+		}
+		s.lensKept[path] = kept
+		s.lensMu.Unlock()
+	}
+	return kept.text, nil
+}
+
+// items tells lists of items apart: a View whose tests are those of the one
+// before has the same list.
+type items struct {
+	first **pytest.Item
+	n     int
+}
+
+func of(its []*pytest.Item) items { return items{unsafe.SliceData(its), len(its)} }
+
+// lensesOf is all that lenses are made of: rows and columns of names are the
+// items'.
+type lensesOf struct {
+	items
+	stamp int64
+	due   *dueNow
+	uri   uri.URI
+}
+
+type keptLenses struct {
+	of   lensesOf
+	text jsonrpc2.RawMessage
 }
 
 // spot is a place that gets one lens.
@@ -36,43 +85,38 @@ type spot struct {
 	name     string // behind the file in the id: ::Class, ::Class::test
 }
 
-func (s *server) lenses(v *workspace.View, l *lines, doc *document) []protocol.CodeLens {
-	out := []protocol.CodeLens{}
-	if len(v.Items) == 0 {
-		return out
+func (s *server) lenses(v *workspace.View, l *lines, doc *document, due *dueNow) jsonrpc2.RawMessage {
+	out := make([]byte, 1, 256+200*len(v.Items))
+	out[0] = '['
+	title := s.results.titles(doc.path)
+	dues := due.names(doc.path)
+	var arguments []byte
+	about := func(name string) {
+		arguments = appendString(append(arguments[:0], `{"uri":`...), string(doc.uri))
+		arguments = append(appendField(arguments, `,"name":`, name), '}')
 	}
-	add := func(r protocol.Range, title, name string) {
-		out = append(out, protocol.CodeLens{Range: r, Command: protocol.Command{
-			Title: s.results.title(doc.path, name) + title, Command: commandRun, Arguments: runArguments(doc.uri, name),
-		}})
-	}
-	s.mu.Lock()
-	due := s.folderOf(doc.path).due.Load()
-	s.mu.Unlock()
 	affected := func(r protocol.Range, name string) {
-		if due.any(doc.path, name) {
-			out = append(out, protocol.CodeLens{Range: r, Command: protocol.Command{
-				Title: "Run affected", Command: commandRunAffected, Arguments: runArguments(doc.uri, name),
-			}})
+		if dues[name] {
+			out = appendLens(out, r, "Run affected", commandRunAffected, arguments)
 		}
 	}
 	top := s.span(l, 0, 0, 0)
-	add(top, total(v.Items), "")
+	about("")
+	out = appendLens(out, top, title("")+total(v.Items), commandRun, arguments)
 	affected(top, "")
 	for _, sp := range spots(v) {
 		r := s.span(l, sp.row, sp.col, sp.n)
-		add(r, sp.title(), sp.name)
+		about(sp.name)
+		out = appendLens(out, r, title(sp.name)+sp.title(), commandRun, arguments)
 		if sp.class {
 			affected(r, sp.name)
 			continue
 		}
 		if s.can.debugs { // to others a second lens would be a question at each run: Neovim asks which
-			out = append(out, protocol.CodeLens{Range: r, Command: protocol.Command{
-				Title: "Debug", Command: clientDebug, Arguments: runArguments(doc.uri, sp.name),
-			}})
+			out = appendLens(out, r, "Debug", clientDebug, arguments)
 		}
 	}
-	return out
+	return append(out, ']')
 }
 
 // total is the lens of a file.
@@ -110,11 +154,14 @@ func (sp spot) title() string {
 func spots(v *workspace.View) []spot {
 	byRow := map[uint32]*spot{}
 	var rows []uint32
+	var sp *spot
 	for _, it := range v.Items {
 		if it.Source != v.Path || it.Kind == pytest.Doctest {
 			continue
 		}
-		sp := byRow[it.Head]
+		if sp == nil || sp.row != it.Head-1 { // cases of a function mostly stand together
+			sp = byRow[it.Head]
+		}
 		if sp == nil {
 			sp = &spot{row: it.Head - 1, col: it.Col, n: len(nameOf(it)), reason: it.Reason, name: names(it)}
 			byRow[it.Head] = sp

@@ -20,8 +20,16 @@ import (
 // others.
 type results struct {
 	mu      sync.Mutex
+	changes int64 // how often anything that is told of results has changed
 	files   map[string]*fileResults
 	running []key
+}
+
+// stamp is another number when titles, states or known cases may be others.
+func (r *results) stamp() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changes
 }
 
 type fileResults struct {
@@ -95,6 +103,7 @@ func (k key) covers(path, name string) bool {
 func (r *results) begin(keys []key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changes++
 	r.running = append(r.running, keys...)
 }
 
@@ -102,6 +111,7 @@ func (r *results) begin(keys []key) {
 func (r *results) collected(keys []key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changes++
 	for path, f := range r.files {
 		for _, k := range keys {
 			if !k.covers(path, k.name) && k.path != path {
@@ -123,6 +133,7 @@ func (r *results) collected(keys []key) {
 func (r *results) end(keys []key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changes++
 	for _, k := range keys {
 		if i := slices.Index(r.running, k); i >= 0 {
 			r.running = slices.Delete(r.running, i, i+1)
@@ -133,6 +144,7 @@ func (r *results) end(keys []key) {
 func (r *results) add(f *folder, path, name string, t *pytest.Result, ran *source) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changes++
 	in := r.file(path)
 	in.tests[name] = &known{Result: t, folder: f, ran: ran}
 	delete(in.reached, name)
@@ -172,6 +184,7 @@ func (f *fileResults) stale(ran *source) bool {
 func (r *results) settle(path string, ran *source, sure bool, text []byte, buffer []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changes++
 	ran.settled, ran.sure, ran.digest = true, sure, history.Digest(text)
 	f := r.file(path)
 	f.now, f.id = ran.digest, file.Identity{}
@@ -198,7 +211,7 @@ func (r *results) content(path string, buffer []byte) []turned {
 		return nil
 	}
 	if buffer != nil {
-		return f.becomes(path, history.Digest(buffer), file.Identity{})
+		return r.counted(f.becomes(path, history.Digest(buffer), file.Identity{}))
 	}
 	id, there := file.Stat(path)
 	if there && id == f.id && !id.Racy(time.Now().UnixNano()) {
@@ -208,7 +221,14 @@ func (r *results) content(path string, buffer []byte) []turned {
 	if err != nil {
 		text = nil // another digest than any file that ran
 	}
-	return f.becomes(path, history.Digest(text), id)
+	return r.counted(f.becomes(path, history.Digest(text), id))
+}
+
+func (r *results) counted(ts []turned) []turned {
+	if len(ts) > 0 {
+		r.changes++
+	}
+	return ts
 }
 
 func (f *fileResults) becomes(path string, now string, id file.Identity) []turned {
@@ -272,50 +292,92 @@ func within(test, name string) bool {
 	return ok && (name == "" || rest == "" || rest[0] == '[' || strings.HasPrefix(rest, "::"))
 }
 
-// title says in front of a lens's title how a part of a file ended: the worst
-// of its tests and the time of all.
-func (r *results) title(path, name string) string {
+// sum is how the tests ended that a name stands for.
+type sum struct {
+	n, bad  int
+	worst   pytest.Outcome
+	seconds float64
+	stale   bool
+}
+
+// titles says in front of lens's titles how the parts of a file ended: the worst
+// of their tests and the time of all. All are summed up at once.
+func (r *results) titles(path string) func(name string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, k := range r.running {
-		if k.covers(path, name) {
-			return "… | "
+	running := slices.Clone(r.running)
+	f := r.files[path]
+	sums := map[string]*sum{}
+	broken := f != nil && f.broken != nil
+	if f != nil {
+		for have, t := range f.tests {
+			stale := f.outdated(have)
+			above(have, func(name string) {
+				x := sums[name]
+				if x == nil {
+					x = &sum{worst: pytest.NotRun}
+					sums[name] = x
+				}
+				x.n++
+				x.worst = max(x.worst, t.Outcome)
+				x.seconds += t.Seconds()
+				x.stale = x.stale || stale
+				if t.Outcome == pytest.Failed || t.Outcome == pytest.Error {
+					x.bad++
+				}
+			})
 		}
 	}
-	f := r.files[path]
-	if f == nil {
-		return ""
-	}
-	counts := map[pytest.Outcome]int{}
-	worst, n, seconds, stale := pytest.NotRun, 0, 0.0, ""
-	for have, t := range f.tests {
-		if within(have, name) {
-			counts[t.Outcome]++
-			worst = max(worst, t.Outcome)
-			seconds += t.Seconds()
-			n++
-			if f.outdated(have) {
-				stale = " before the edit"
+	return func(name string) string {
+		for _, k := range running {
+			if k.covers(path, name) {
+				return "… | "
 			}
 		}
+		if broken {
+			return "✗ not collected | "
+		}
+		return sums[name].title()
+	}
+}
+
+// above calls f for the names that a test is a part of: the file's, those of
+// its classes, its own without and with its case.
+func above(test string, f func(name string)) {
+	f("")
+	bare := pytest.Bare(test)
+	for i := 2; i < len(bare); i++ {
+		if strings.HasPrefix(bare[i:], "::") {
+			f(bare[:i])
+		}
+	}
+	if bare != "" {
+		f(bare)
+	}
+	if test != bare {
+		f(test)
+	}
+}
+
+func (x *sum) title() string {
+	if x == nil {
+		return ""
+	}
+	stale := ""
+	if x.stale {
+		stale = " before the edit"
 	}
 	switch {
-	case f.broken != nil:
-		return "✗ not collected | "
-	case n == 0:
-		return ""
-	case worst.Bad():
-		bad := counts[pytest.Failed] + counts[pytest.Error]
-		if n == 1 {
-			return fmt.Sprintf("✗ %s%s | ", worst, stale)
-		}
-		return fmt.Sprintf("✗ %d of %d failed%s | ", bad, n, stale)
-	case n == 1 && worst != pytest.Passed:
-		return fmt.Sprintf("– %s%s | ", worst, stale)
-	case stale != "":
+	case x.worst.Bad() && x.n == 1:
+		return fmt.Sprintf("✗ %s%s | ", x.worst, stale)
+	case x.worst.Bad():
+		return fmt.Sprintf("✗ %d of %d failed%s | ", x.bad, x.n, stale)
+	case x.n == 1 && x.worst != pytest.Passed:
+		return fmt.Sprintf("– %s%s | ", x.worst, stale)
+	case x.stale:
 		return fmt.Sprintf("– passed%s | ", stale) // no green for bytes that did not run
 	}
-	return fmt.Sprintf("✓ %s | ", duration(seconds))
+	return fmt.Sprintf("✓ %s | ", duration(x.seconds))
 }
 
 func duration(seconds float64) string {
@@ -341,6 +403,7 @@ func split(root, id string) (path, name string) {
 func (r *results) setBroken(path string, b *broken) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changes++
 	f := r.file(path)
 	clear(f.tests)
 	f.broken = b
@@ -382,6 +445,7 @@ func (r *results) brokenText(path string) string {
 func (r *results) learn(path, name string, l learnt) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changes++
 	f := r.file(path)
 	old, had := f.cases[name]
 	if had && old.body == l.body {

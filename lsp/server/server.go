@@ -154,6 +154,9 @@ type server struct {
 	trusted     bool                 // the user allows this workspace's code to run
 	outputs     string               // folder of the texts that were shown, "" for none yet
 
+	lensMu   sync.Mutex
+	lensKept map[string]keptLenses // what open documents were answered with, by path
+
 	results   results
 	runs      runs
 	found     found
@@ -262,6 +265,9 @@ func (s *server) guarded(ctx context.Context, method string, h jsonrpc2.Handler,
 	if len(req.Params()) == 0 && !strings.HasPrefix(method, "textDocument/") && !strings.HasPrefix(method, "workspace/") &&
 		method != "shutdown" && method != "initialize" {
 		return nil, fmt.Errorf("%q: %w", method, jsonrpc2.ErrMethodNotFound) // the library would call it unreadable
+	}
+	if method == protocol.MethodTextDocumentCodeLens && len(req.Params()) > 0 {
+		return s.codeLens(req.Params())
 	}
 	return h(ctx, req)
 }

@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,47 +16,77 @@ import (
 )
 
 // keys types into the middle of a file and reports the 95th percentile of the
-// time until seen returns.
-func keys(b *testing.B, c lsptest.Client, lines int, seen func(e *lsptest.Editor, line int)) {
+// time until the answers of seen are at the editor. text is what key i types.
+func keys(b *testing.B, lines int, text func(i int) string, seen func(e *lsptest.Editor) time.Time) {
 	defer debug.SetGCPercent(debug.SetGCPercent(server.GCPercent)) // as the program does
-	e := lsptest.StartClient(b, project(b, map[string]string{"pytest.ini": "[pytest]\n"}), options, c)
-	text := big(lines)
-	e.Open("test_a.py", text)
+	e := lsptest.StartClient(b, project(b, map[string]string{"pytest.ini": "[pytest]\n"}), options, lsptest.Rich())
+	all := big(lines)
+	e.Open("test_a.py", all)
 	e.Synchronize()
-	at := strings.Index(text[len(text)/2:], "value = [") + len(text)/2 + 9
+	half := len(all) / 2
+	at := half + strings.Index(all[half:], text(-1)) + len(text(-1))
 	var took []time.Duration
 	b.ResetTimer()
 	for i := 0; i < b.N; i++ {
+		key := text(i)
 		began := time.Now()
-		e.Change("test_a.py", at, at, "1")
-		seen(e, i)
-		took = append(took, time.Since(began))
+		e.Change("test_a.py", at, at, key)
+		took = append(took, seen(e).Sub(began))
+		if at += len(key); i%200 == 0 {
+			e.Forget()
+		}
 	}
 	b.StopTimer()
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)*95/100].Microseconds())/1e3, "p95-ms")
 }
 
-// BenchmarkKeystroke types and asks for the lenses after each key.
-func BenchmarkKeystroke(b *testing.B) {
+// lens asks for the lenses.
+func lens(e *lsptest.Editor) time.Time {
+	return e.Timed("textDocument/codeLens", map[string]any{"textDocument": map[string]any{"uri": e.URI("test_a.py")}})
+}
+
+// lensAndTree asks for the lenses and waits for the tree and the diagnostics.
+func lensAndTree(e *lsptest.Editor) time.Time {
+	lens(e)
+	return e.Timed(testproto.MethodSynchronize, testproto.SynchronizeParams{Discovery: true})
+}
+
+func sizes(b *testing.B, f func(b *testing.B, lines int)) {
 	for _, lines := range []int{500, 5000} {
-		b.Run(fmt.Sprint(lines), func(b *testing.B) {
-			keys(b, lsptest.Client{}, lines, func(e *lsptest.Editor, _ int) { e.Lenses("test_a.py") })
-		})
+		b.Run(fmt.Sprint(lines), func(b *testing.B) { f(b, lines) })
 	}
 }
 
-// BenchmarkKeystrokeTree types line ends, which move all tests behind them, and
-// waits for the tree.
-func BenchmarkKeystrokeTree(b *testing.B) {
-	for _, lines := range []int{500, 5000} {
-		b.Run(fmt.Sprint(lines), func(b *testing.B) {
-			keys(b, lsptest.Rich(), lines, func(e *lsptest.Editor, i int) {
-				e.Change("test_a.py", 0, 0, "\n")
-				e.After(testproto.MethodDiscoveredTests, func(all []json.RawMessage) bool { return len(all) > i+1 })
-			})
-		})
+// inBody is a key in the body of a test, which changes no test.
+func inBody(i int) string {
+	if i < 0 {
+		return "value = ["
 	}
+	return "1"
+}
+
+// lineEnd is a key that moves all tests behind it.
+func lineEnd(i int) string {
+	if i < 0 {
+		return "\n\n"
+	}
+	return "\n"
+}
+
+// BenchmarkKeystroke types in the body of a test.
+func BenchmarkKeystroke(b *testing.B) {
+	sizes(b, func(b *testing.B, lines int) { keys(b, lines, inBody, lens) })
+}
+
+// BenchmarkKeystrokeTree is that with the tree behind each key.
+func BenchmarkKeystrokeTree(b *testing.B) {
+	sizes(b, func(b *testing.B, lines int) { keys(b, lines, inBody, lensAndTree) })
+}
+
+// BenchmarkKeystrokeRows types line ends.
+func BenchmarkKeystrokeRows(b *testing.B) {
+	sizes(b, func(b *testing.B, lines int) { keys(b, lines, lineEnd, lensAndTree) })
 }
 
 // typed is what BenchmarkKeystrokeTyped types, again and again: most keys leave
@@ -71,40 +100,22 @@ def test_typed_N(who, tmp_path):
 
 `
 
-// BenchmarkKeystrokeTyped types tests into the middle of a file, key by key, as
-// an editor does that closes no brackets, and waits for the lenses and the tree
-// behind each.
+// BenchmarkKeystrokeTyped types tests, as an editor does that closes no brackets.
 func BenchmarkKeystrokeTyped(b *testing.B) {
-	for _, lines := range []int{500, 5000} {
-		b.Run(fmt.Sprint(lines), func(b *testing.B) {
-			defer debug.SetGCPercent(debug.SetGCPercent(server.GCPercent))
-			e := lsptest.StartClient(b, project(b, map[string]string{"pytest.ini": "[pytest]\n"}), options, lsptest.Rich())
-			text := big(lines)
-			e.Open("test_a.py", text)
-			e.Synchronize()
-			at := strings.Index(text[len(text)/2:], "\n@pytest") + len(text)/2 + 1
-			var took []time.Duration
-			rest := ""
-			b.ResetTimer()
-			for i := 0; i < b.N; i++ {
-				if rest == "" {
-					rest = strings.Replace(typed, "N", fmt.Sprint(i), 1)
-				}
-				began := time.Now()
-				e.Change("test_a.py", at, at, rest[:1])
-				e.Lenses("test_a.py")
-				e.Call(testproto.MethodSynchronize, testproto.SynchronizeParams{Discovery: true}, nil)
-				took = append(took, time.Since(began))
-				at, rest = at+1, rest[1:]
-				if rest == "" {
-					e.Forget()
-				}
+	sizes(b, func(b *testing.B, lines int) {
+		rest := ""
+		keys(b, lines, func(i int) string {
+			if i < 0 {
+				return "\n\n"
 			}
-			b.StopTimer()
-			slices.Sort(took)
-			b.ReportMetric(float64(took[len(took)*95/100].Microseconds())/1e3, "p95-ms")
-		})
-	}
+			if rest == "" {
+				rest = strings.Replace(typed, "N", fmt.Sprint(i), 1)
+			}
+			key := rest[:1]
+			rest = rest[1:]
+			return key
+		}, lensAndTree)
+	})
 }
 
 // BenchmarkFirstTree starts a server on 10,000 files that it has seen before

@@ -28,6 +28,7 @@ func (r *results) byState(f *folder, root string) map[*state][]key {
 func (r *results) judge(f *folder, keys []key, why func(k key, id string) *plan.Reason) (ts []turned) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changes++
 	for _, k := range keys {
 		x := r.files[k.path]
 		if x == nil || x.tests[k.name] == nil || x.tests[k.name].folder != f {
@@ -53,6 +54,7 @@ func (r *results) judge(f *folder, keys []key, why func(k key, id string) *plan.
 func (r *results) restore(f *folder, path, name string, t *pytest.Result, ran *source, on string) *turned {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changes++
 	x := r.file(path)
 	if x.tests[name] != nil || slices.ContainsFunc(r.running, func(k key) bool { return k.covers(path, name) }) {
 		return nil

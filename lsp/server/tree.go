@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,7 +113,7 @@ func (s *server) tier(f *folder) []testproto.TestItem {
 		}
 		it := testproto.TestItem{
 			ID: rel, Root: top.Root, Kind: kind, Label: rel[strings.LastIndexByte(rel, '/')+1:], Parent: parent, CanResolveChildren: true,
-			SortText: fmt.Sprintf("%06d", len(out)), Origin: testproto.Static, URI: string(s.uriOf(filepath.Join(root, filepath.FromSlash(rel)))),
+			SortText: sortText(len(out)), Origin: testproto.Static, URI: string(s.uriOf(filepath.Join(root, filepath.FromSlash(rel)))),
 		}
 		if kind == testproto.File {
 			it.Error = s.results.brokenText(filepath.Join(root, filepath.FromSlash(rel)))
@@ -172,8 +171,16 @@ func (s *server) nodes(f *folder, path string) []testproto.TestItem {
 	if doc == nil {
 		text, _ = os.ReadFile(path)
 	}
-	t := &treeOf{s: s, f: f, id: f.refOf(f.rootOf(), key{path: path}).ID, v: v, l: newLines(text), have: map[string]bool{}, classes: map[string]spot{}, learnt: s.results.casesOf(path)}
-	t.uri = string(s.uriOf(path))
+	return s.nodesOf(f, v, newLines(text), s.results.casesOf(path), true)
+}
+
+// nodesOf is nodes for who has the View; with states, if that is wanted.
+func (s *server) nodesOf(f *folder, v *workspace.View, l *lines, shown map[string]learnt, states bool) []testproto.TestItem {
+	t := &treeOf{
+		s: s, states: states, f: f, id: f.refOf(f.rootOf(), key{path: v.Path}).ID, v: v, l: l, have: map[string]bool{}, below: map[string]int{}, classes: map[string]spot{},
+		learnt: shown, out: make([]testproto.TestItem, 0, 2*len(v.Items)),
+	}
+	t.uri = string(s.uriOf(v.Path))
 	for _, c := range classSpots(v) {
 		t.classes[c.name] = c
 	}
@@ -192,18 +199,31 @@ type treeOf struct {
 	v       *workspace.View
 	l       *lines
 	have    map[string]bool // names that have a node
+	below   map[string]int  // how many have one as their parent
 	classes map[string]spot
 	learnt  map[string]learnt
+	states  bool // how they ended is wanted
 	out     []testproto.TestItem
 }
 
 func (t *treeOf) add(name, parent, label string, kind testproto.Kind) *testproto.TestItem {
 	t.have[name] = true
+	n := t.below[parent]
+	t.below[parent] = n + 1
 	t.out = append(t.out, testproto.TestItem{
 		ID: t.id + name, Root: string(t.f.uri), Kind: kind, Label: label,
-		Parent: t.id + parent, SortText: fmt.Sprintf("%06d", len(t.out)), Origin: testproto.Static, URI: t.uri,
+		Parent: t.id + parent, SortText: sortText(n), Origin: testproto.Static, URI: t.uri,
 	})
 	return &t.out[len(t.out)-1]
+}
+
+// sortText orders up to a million siblings.
+func sortText(n int) string {
+	b := []byte("000000")
+	for i := len(b) - 1; i >= 0 && n > 0; i, n = i-1, n/10 {
+		b[i] += byte(n % 10)
+	}
+	return string(b)
 }
 
 func (t *treeOf) item(it *pytest.Item) {
@@ -259,7 +279,7 @@ func (s *server) subtests(parent testproto.Ref, path string, r *pytest.Result) [
 		seen[label] = true
 		out = append(out, testproto.TestItem{
 			ID: parent.ID + " " + label, Root: parent.Root, Kind: testproto.Subtest, Label: label, URI: string(s.uriOf(path)), Parent: parent.ID,
-			Origin: testproto.Runtime, SortText: fmt.Sprintf("%06d", len(out)), State: stateOf(sub.Outcome),
+			Origin: testproto.Runtime, SortText: sortText(len(out)), State: stateOf(sub.Outcome),
 		})
 	}
 	return out
@@ -296,6 +316,9 @@ func (t *treeOf) place(it *pytest.Item) (*testproto.Range, string) {
 }
 
 func (t *treeOf) state(name string) testproto.State {
+	if !t.states {
+		return ""
+	}
 	k, stale := t.s.results.of(t.v.Path, name)
 	switch {
 	case k == nil:
@@ -364,7 +387,7 @@ func (s *server) learn(root string, items []plan.Item) (shown []testproto.TestIt
 		if err != nil {
 			continue
 		}
-		t := &treeOf{s: s, f: f, id: f.refOf(f.rootOf(), key{path: path}).ID, v: v, l: newLines(text), have: map[string]bool{}, uri: string(s.uriOf(path))}
+		t := &treeOf{s: s, f: f, id: f.refOf(f.rootOf(), key{path: path}).ID, v: v, l: newLines(text), have: map[string]bool{}, below: map[string]int{}, uri: string(s.uriOf(path))}
 		for _, it := range v.Items {
 			_, name := keyOf(it)
 			if names := functions[name]; len(names) > 0 && !it.Exact() && it.Source == path {

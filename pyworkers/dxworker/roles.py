@@ -103,6 +103,7 @@ class Run:
         recorder = plugin.recorder
         if recorder is not None:
             recorder.observing, reporter.observer = True, recorder.observer
+            recorder.observer.doors = message.get("doors")
         began = time.perf_counter(), time.process_time()
         try:
             if role == "controller":

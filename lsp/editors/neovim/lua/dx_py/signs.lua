@@ -17,7 +17,7 @@ local highlight = {
   passed = "DiagnosticSignOk", failed = "DiagnosticSignError", error = "DiagnosticSignError", xpassed = "DiagnosticSignWarn",
 }
 
-local tests = {} -- by uri: list of { key, line }
+local tests = {} -- by uri: { [key] = line }
 local state = {} -- by key
 
 local function key(root, id)
@@ -30,10 +30,10 @@ local function draw(uri)
     return
   end
   local worst = {}
-  for _, t in ipairs(tests[uri] or {}) do
-    local s = state[t.key]
-    if s and (not worst[t.line] or severity[s] > severity[worst[t.line]]) then
-      worst[t.line] = s
+  for k, line in pairs(tests[uri] or {}) do
+    local s = state[k]
+    if s and (not worst[line] or severity[s] > severity[worst[line]]) then
+      worst[line] = s
     end
   end
   vim.api.nvim_buf_clear_namespace(bufnr, namespace, 0, -1)
@@ -49,14 +49,26 @@ end
 
 -- discovered takes where tests are: dx-py/discoveredTests.
 function M.discovered(p)
+  local touched = {}
   for _, uri in ipairs(p.scopeUris or {}) do
-    local list = {}
-    for _, t in ipairs(p.tests) do
-      if t.uri == uri and t.range and (t.kind == "function" or t.kind == "case") then
-        list[#list + 1] = { key = key(t.root, t.id), line = t.range.start.line }
+    tests[uri] = {}
+    touched[uri] = true
+  end
+  for _, ref in ipairs(p.removed or {}) do
+    for uri, lines in pairs(tests) do
+      if lines[key(ref.root, ref.id)] then
+        lines[key(ref.root, ref.id)] = nil
+        touched[uri] = true
       end
     end
-    tests[uri] = list
+  end
+  for _, t in ipairs(p.tests) do
+    if tests[t.uri] and t.range and (t.kind == "function" or t.kind == "case") then
+      tests[t.uri][key(t.root, t.id)] = t.range.start.line
+      touched[t.uri] = true
+    end
+  end
+  for uri in pairs(touched) do
     draw(uri)
   end
 end
@@ -68,9 +80,9 @@ function M.states(changes)
     touched[key(c.ref.root, c.ref.id)] = true
     state[key(c.ref.root, c.ref.id)] = c.state
   end
-  for uri, list in pairs(tests) do
-    for _, t in ipairs(list) do
-      if touched[t.key] then
+  for uri, lines in pairs(tests) do
+    for k in pairs(lines) do
+      if touched[k] then
         draw(uri)
         break
       end
