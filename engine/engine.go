@@ -156,6 +156,8 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		r.State = ""
 	}
 	seen := newRecorder(r) // before anything of the project is read
+	ears := hear(&r, seen.state)
+	defer ears.close()
 	session, err := e.open(ctx, s)
 	if err != nil {
 		return 3, err
@@ -213,7 +215,9 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 		}
 	}
 	seen.collected(session)
+	session.Ajar(ears.doors())
 	status, err = run.Run(ctx, session, o, sinks...)
+	ears.tell(&seen.opened)
 	e.remember(h, seen)
 	if status == 0 && r.FlakyFail && len(seen.flaky) > 0 {
 		status = 1

@@ -28,7 +28,7 @@ type Observation struct {
 	Tests    map[string]Entered // by id
 	Outcomes map[string]string  // as pytest.Outcome says it, of those that came to their end
 
-	opened run.Observed     // by the tests, as in a run
+	opened history.Seen     // by the tests, as in a run
 	rows   map[string][]int // as Entered's, of what ran for the session
 }
 
@@ -78,7 +78,7 @@ func observe(ctx context.Context, r Request, within time.Duration) (*Observation
 		Pass:     history.Pass{Env: r.DueEnv(), When: time.Now(), State: workspace.StateOf(r.State, r.Config)},
 		Tests:    map[string]Entered{},
 		Outcomes: map[string]string{},
-		opened:   run.Observed{Edges: map[string][]string{}},
+		opened:   history.Seen{Edges: map[string][]string{}},
 	}
 	if o.State == nil {
 		return nil, &BlindError{"the project has too many folders"}
@@ -91,6 +91,8 @@ func observe(ctx context.Context, r Request, within time.Duration) (*Observation
 		return nil, err
 	}
 	s.Functions, s.Record = true, true
+	ears := hear(&r, o.State)
+	defer ears.close()
 	session, err := pool.Open(ctx, s)
 	if err != nil {
 		return nil, err
@@ -103,12 +105,15 @@ func observe(ctx context.Context, r Request, within time.Duration) (*Observation
 		return nil, &BlindError{why}
 	}
 	for _, seen := range session.Observed() {
-		o.open(seen)
-		o.Opaque = append(o.Opaque, seen.Opaque...)
+		take(&o.opened, seen)
+		o.Opaque = append(append(o.Opaque, seen.Opaque...), seen.Started...)
 	}
+	session.Ajar(ears.doors())
 	if err := o.run(ctx, session, r, within); err != nil {
 		return nil, err
 	}
+	ears.tell(&o.opened)
+	o.opened.All = false
 	session.Sweep(0)
 	return o, nil
 }
@@ -121,15 +126,6 @@ func (r *Request) plugged(name string) bool {
 		}
 	}
 	return false
-}
-
-// open takes in what was opened.
-func (o *Observation) open(seen *run.Observed) {
-	for opener, paths := range seen.Edges {
-		o.opened.Edges[opener] = append(o.opened.Edges[opener], paths...)
-	}
-	o.opened.Opaque = append(o.opened.Opaque, seen.Opaque...)
-	o.opened.Written = append(o.opened.Written, seen.Written...)
 }
 
 // alone is what is said of a test that ran alone: nothing of one that did not
@@ -193,8 +189,8 @@ func (o *Observation) run(ctx context.Context, session *pool.Session, r Request,
 		case wire.Observed:
 			var seen run.Observed
 			if json.Unmarshal(s.Payload, &seen) == nil {
-				o.open(&seen)
-				o.Opaque = append(o.Opaque, seen.Opaque...)
+				take(&o.opened, &seen)
+				o.Opaque = append(append(o.Opaque, seen.Opaque...), seen.Started...)
 			}
 		case wire.Done:
 			ended = json.Unmarshal(s.Payload, &done) == nil
@@ -217,7 +213,7 @@ func (o *Observation) take(id string, x alone) {
 	switch {
 	case x.Outcome == "":
 		e.Not = "alone it did not come to its end"
-	case x.Observed == nil || len(x.Observed.Opaque) > 0:
+	case x.Observed == nil || len(x.Observed.Opaque)+len(x.Observed.Started) > 0:
 		e.Not = "it starts processes"
 	case x.Random: // hypothesis looks at sources too
 		e.Not = "its inputs are others each time"
@@ -229,7 +225,7 @@ func (o *Observation) take(id string, x alone) {
 		o.Outcomes[id] = x.Outcome
 	}
 	if x.Observed != nil {
-		o.open(x.Observed)
+		take(&o.opened, x.Observed)
 	}
 }
 
@@ -312,7 +308,7 @@ func Written(r *Request) map[string]bool {
 func (o *Observation) Keep(r *Request, ran map[string]pytest.Outcome) (known int, err error) {
 	dir := workspace.StateFolder(r.State, r.Root)
 	opened := history.LoadOpened(dir)
-	if opened.Add(r.Root, o.opened.Edges, o.opened.Opaque, o.opened.Written) {
+	if opened.Add(r.Root, o.opened) {
 		if err := opened.Save(dir); err != nil {
 			return 0, err
 		}

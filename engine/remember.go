@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/pool"
@@ -23,9 +24,8 @@ type recorder struct {
 	items    map[string]int  // how many of each file, relative to the root
 	results  []pytest.Result // without their texts
 	flaky    []string
-	edges    map[string][]string
-	opaque   []string
-	written  []string
+	opened   history.Seen
+	entire   bool // the items are all that pytest has
 	complete bool // all that was opened is told
 	began    time.Time
 	read     []string // while the tests were collected
@@ -34,7 +34,7 @@ type recorder struct {
 
 // newRecorder looks at the project's files.
 func newRecorder(r Request) *recorder {
-	rec := &recorder{began: time.Now(), request: r, items: map[string]int{}, edges: map[string][]string{}}
+	rec := &recorder{began: time.Now(), request: r, items: map[string]int{}, opened: history.Seen{Edges: map[string][]string{}}}
 	if r.Config != nil && (r.State != "" || r.Before != nil) {
 		rec.state = workspace.StateOf(r.State, r.Config)
 	}
@@ -46,10 +46,34 @@ func newRecorder(r Request) *recorder {
 
 func (r *recorder) collected(s *pool.Session) {
 	r.whole = s.Entire()
+	at, _, err := config.Positional(r.request.Args)
+	r.entire = s.Whole() && len(at) == 0 && err == nil && r.request.Due == nil
 	r.read, _, _ = s.Read()
 	for _, it := range s.Items() {
 		r.items[pytest.ParseID(it.ID).Path]++
 	}
+}
+
+// all reports whether each of the project's tests has run.
+func (r *recorder) all() bool {
+	left, ran := 0, map[string]bool{}
+	for _, n := range r.items {
+		left += n
+	}
+	for i := range r.results {
+		ran[r.results[i].ID] = true // one that is tried again has more than one
+	}
+	return r.entire && r.complete && len(ran) == left
+}
+
+// take adds what some process saw.
+func take(to *history.Seen, o *run.Observed) {
+	for opener, paths := range o.Edges {
+		to.Edges[opener] = append(to.Edges[opener], paths...)
+	}
+	to.Opaque = append(to.Opaque, o.Opaque...)
+	to.Started = append(to.Started, o.Started...)
+	to.Written = append(to.Written, o.Written...)
 }
 
 func (r *recorder) Event(e run.Event) {
@@ -57,11 +81,7 @@ func (r *recorder) Event(e run.Event) {
 	case e.Test != nil:
 		r.results = append(r.results, pytest.Result{ID: e.Test.ID, Outcome: e.Test.Outcome, Duration: e.Test.Duration})
 	case e.Observed != nil:
-		for opener, paths := range e.Observed.Edges {
-			r.edges[opener] = append(r.edges[opener], paths...)
-		}
-		r.opaque = append(r.opaque, e.Observed.Opaque...)
-		r.written = append(r.written, e.Observed.Written...)
+		take(&r.opened, e.Observed)
 	case e.Ended != nil:
 		r.flaky, r.complete, r.status = e.Ended.Flaky, e.Ended.Whole, e.Ended.Status
 	}
@@ -132,15 +152,23 @@ func aside(state, after history.State, root string, began time.Time) {
 func (r *Request) DueEnv() string {
 	var vars []string
 	for _, name := range append([]string{"PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONPATH"}, r.Config.Tool.EnvDepends...) {
-		value := "\x00" // not set
-		for _, kv := range r.Vars {
-			if v, ok := strings.CutPrefix(kv, name+"="); ok {
-				value = v
-			}
+		value, set := r.variable(name)
+		if !set {
+			value = "\x00"
 		}
 		vars = append(vars, name+"="+value)
 	}
 	return workspace.CasesEnv(r.Env, r.Args) + strings.Join(vars, "\x00")
+}
+
+// variable is one of the environment's.
+func (r *Request) variable(name string) (value string, set bool) {
+	for _, kv := range r.Vars {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			value, set = v, true
+		}
+	}
+	return value, set
 }
 
 // Selection is the names and marks that are asked for, "" for none.
@@ -171,8 +199,9 @@ func (e *Engine) remember(h *history.History, r *recorder) {
 			return
 		}
 		dir := workspace.StateFolder(r.request.State, r.request.Root)
+		r.opened.All = r.opened.All && r.all()
 		opened := history.LoadOpened(dir)
-		if opened.Add(r.request.Root, r.edges, r.opaque, r.written) {
+		if opened.Add(r.request.Root, r.opened) {
 			_ = opened.Save(dir)
 		}
 		r.aside()

@@ -18,10 +18,27 @@ type Reach struct {
 	queue   []int32
 	asked   []bool // by key
 	areas   []area // those that nothing was found in yet
+	tests   []string
+}
+
+// Edit is a change of files: edited, new or deleted ones.
+type Edit struct {
+	Paths []string
+	Wide  []string // those of Paths whose old text was SessionWide
+	Tests []string // those of Paths that were there for their tests: deleted, or broken, they seem to be code
+	// Edited are those of Paths that neither came nor went. Who lists the folder
+	// of such a Python file sees no difference: it reads the text by an import or
+	// an open, which are known. Of other files it may be a library that does.
+	Edited []string
 }
 
 // Affected returns what is reached by changes to files: edited, new or
 // deleted ones. wide are those of them whose old text was SessionWide.
+func (g *Graph) Affected(changed []string, wide ...string) *Reach {
+	return g.Reach(Edit{Paths: changed, Wide: wide})
+}
+
+// Reach returns what an edit reaches.
 //
 // What an edit takes away from a file's own dependencies needs no care, the
 // file itself is among the changed. But a new file can stand in front of
@@ -29,8 +46,9 @@ type Reach struct {
 // both Graphs at hand, ask both. What a new test file or __init__.py does to
 // sys.path is not followed further: it changes which of two files of one name,
 // in different folders with tests, other tests find.
-func (g *Graph) Affected(changed []string, wide ...string) *Reach {
-	r := &Reach{g: g, changed: changed, seen: make([]bool, len(g.files)), via: make([]step, len(g.files)), asked: make([]bool, len(g.looks))}
+func (g *Graph) Reach(e Edit) *Reach {
+	changed := e.Paths
+	r := &Reach{g: g, changed: changed, tests: e.Tests, seen: make([]bool, len(g.files)), via: make([]step, len(g.files)), asked: make([]bool, len(g.looks))}
 	r.areas = slices.SortedFunc(maps.Keys(g.scopes), func(a, b area) int {
 		if a.dir == b.dir && a.code != b.code {
 			return map[bool]int{true: 1, false: -1}[a.code]
@@ -41,8 +59,12 @@ func (g *Graph) Affected(changed []string, wide ...string) *Reach {
 	for _, p := range changed {
 		set[p] = true
 	}
+	stayed := map[string]bool{}
+	for _, p := range e.Edited {
+		stayed[p] = strings.HasSuffix(p, ".py")
+	}
 	for i, p := range changed {
-		r.change(p, int32(-1-i), set, slices.Contains(wide, p))
+		r.change(p, int32(-1-i), set, slices.Contains(e.Wide, p), stayed[p])
 	}
 	for at := 0; at < len(r.queue); at++ {
 		id := r.queue[at]
@@ -56,8 +78,9 @@ func (g *Graph) Affected(changed []string, wide ...string) *Reach {
 	return r
 }
 
-// change begins with one changed path, whose number is from.
-func (r *Reach) change(p string, from int32, all map[string]bool, wide bool) {
+// change begins with one changed path, whose number is from. unseen: nobody
+// who lists its folder sees it.
+func (r *Reach) change(p string, from int32, all map[string]bool, wide, unseen bool) {
 	g := r.g
 	known := false
 	if id, ok := g.paths.get(p); ok && g.node(id) != nil {
@@ -65,7 +88,7 @@ func (r *Reach) change(p string, from int32, all map[string]bool, wide bool) {
 		r.visit(id, step{from: id})
 	}
 	looks := g.lookingFor(p, all)
-	for dir := filepath.Dir(p); len(g.in.Observed) > 0; dir = filepath.Dir(dir) {
+	for dir := filepath.Dir(p); len(g.in.Observed) > 0 && !unseen; dir = filepath.Dir(dir) {
 		if l, ok := g.keys.get(exactKey(dir)); ok && int(l) < len(g.looks) {
 			looks = append(looks, l) // who lists the folder
 		}
@@ -107,7 +130,12 @@ func (g *Graph) shadows(p string) bool {
 	namesOf(p, func(dir, dotted string) {
 		at, searched := g.order[dir]
 		top, _, _ := strings.Cut(dotted, ".")
-		found = found || searched && at < g.stdlibAt && g.stdlib[top]
+		if found || !searched || at >= g.stdlibAt || !g.stdlib[top] {
+			return
+		}
+		// A folder without __init__.py is found behind all modules.
+		init := filepath.Join(dir, top, "__init__.py")
+		found = p == init || p == filepath.Join(dir, top+".py") || slices.Contains(g.under(filepath.Dir(init)), init)
 	})
 	return found
 }
@@ -146,7 +174,7 @@ func (r *Reach) computed(p string, from int32) {
 		return
 	}
 	id, known := r.g.paths.get(p)
-	tests := known && r.g.hasTests(id)
+	tests := known && r.g.hasTests(id) || slices.Contains(r.tests, p)
 	for i := 0; i < len(r.areas); i++ {
 		a := r.areas[i]
 		if _, in := file.Rel(a.dir, p); !in || a.code && tests {

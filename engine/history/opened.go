@@ -22,8 +22,22 @@ const maxOpened = 100_000
 // tests'.
 type Opened struct {
 	Edges   map[string][]string // by opener; folders that were listed are among the paths
+	Started map[string][]string // by openers that start processes, what was opened meanwhile, by these or others; folders end in a slash
 	Opaque  []string            // openers that start processes: what these read nobody knows
 	Written []string            // files that tests write
+}
+
+// Seen is what a run saw. Paths are absolute, but for openers that are relative
+// to the root already.
+type Seen struct {
+	Edges   map[string][]string
+	Started []string // openers
+	Read    []string // what was opened while processes of Started were there; folders end in a slash
+	Opaque  []string
+	Written []string
+	// All says that all tests of the project ran, and that what is not in Opaque
+	// was heard: what was opaque before is not any more.
+	All bool
 }
 
 // LoadOpened reads what is known in a root's state folder.
@@ -36,9 +50,8 @@ func LoadOpened(dir string) (o Opened) {
 	return o
 }
 
-// Add adds what a run saw, and reports whether that is new. Paths are absolute,
-// but for openers that are relative to the root already.
-func (o *Opened) Add(root string, edges map[string][]string, opaque, written []string) (added bool) {
+// Add adds what a run saw, and reports whether that is new.
+func (o *Opened) Add(root string, seen Seen) (added bool) {
 	rel := func(p string) (string, bool) {
 		if p == "" || !filepath.IsAbs(p) {
 			return filepath.ToSlash(p), true
@@ -48,54 +61,76 @@ func (o *Opened) Add(root string, edges map[string][]string, opaque, written []s
 	if o.Edges == nil || o.size() > maxOpened {
 		o.Edges, added = map[string][]string{}, true
 	}
-	for opener, paths := range edges {
-		from, in := rel(opener)
-		if !in {
-			continue
-		}
+	add := func(list *[]string, paths []string) {
 		for _, p := range paths {
-			if to, in := rel(p); in && !strings.HasSuffix(to, ".pyc") && !slices.Contains(o.Edges[from], to) {
-				o.Edges[from] = append(o.Edges[from], to)
+			to, in := rel(strings.TrimSuffix(p, "/"))
+			if strings.HasSuffix(p, "/") {
+				to += "/"
+			}
+			if in && !slices.Contains(*list, to) {
+				*list = append(*list, to)
 				added = true
 			}
 		}
 	}
-	for _, list := range []struct {
-		to   *[]string
-		from []string
-	}{{&o.Opaque, opaque}, {&o.Written, written}} {
-		for _, p := range list.from {
-			if to, in := rel(p); in && !slices.Contains(*list.to, to) {
-				*list.to = append(*list.to, to)
-				added = true
+	compiled := func(p string) bool { return strings.HasSuffix(p, ".pyc") }
+	for opener, paths := range seen.Edges {
+		if from, in := rel(opener); in {
+			list := o.Edges[from]
+			if add(&list, slices.DeleteFunc(slices.Clone(paths), compiled)); len(list) > 0 {
+				o.Edges[from] = list
 			}
 		}
 	}
+	for _, opener := range seen.Started {
+		if from, in := rel(opener); in {
+			list, was := o.Started[from]
+			if add(&list, seen.Read); !was {
+				added = true
+			}
+			if o.Started == nil {
+				o.Started = map[string][]string{}
+			}
+			o.Started[from] = list
+		}
+	}
+	if seen.All && len(o.Opaque) > 0 {
+		o.Opaque, added = nil, true
+	}
+	add(&o.Opaque, seen.Opaque)
+	add(&o.Written, seen.Written)
 	return added
 }
 
 func (o *Opened) size() (n int) {
-	for _, paths := range o.Edges {
-		n += len(paths)
+	for _, by := range []map[string][]string{o.Edges, o.Started} {
+		for _, paths := range by {
+			n += len(paths)
+		}
 	}
 	return n
 }
 
 // Observed is what a graph is told: files and folders by opener, absolute.
 func (o *Opened) Observed(root string) map[string][]string {
-	if len(o.Edges) == 0 {
+	if len(o.Edges)+len(o.Started) == 0 {
 		return nil
 	}
+	abs := func(rel string) string { return filepath.Join(root, filepath.FromSlash(rel)) }
 	out := make(map[string][]string, len(o.Edges))
-	for _, from := range slices.Sorted(maps.Keys(o.Edges)) {
-		if from == "" {
-			continue
-		}
-		for _, to := range o.Edges[from] {
-			if to == from {
-				continue // what it is as data says its code
+	for _, by := range []map[string][]string{o.Edges, o.Started} {
+		for _, from := range slices.Sorted(maps.Keys(by)) {
+			if from == "" {
+				continue
 			}
-			out[filepath.Join(root, filepath.FromSlash(from))] = append(out[filepath.Join(root, filepath.FromSlash(from))], filepath.Join(root, filepath.FromSlash(to)))
+			for _, to := range by[from] {
+				if to == from || strings.HasSuffix(to, "/") {
+					continue // what it is as data says its code; all that is read in a folder was heard
+				}
+				if to = abs(to); !slices.Contains(out[abs(from)], to) {
+					out[abs(from)] = append(out[abs(from)], to)
+				}
+			}
 		}
 	}
 	return out

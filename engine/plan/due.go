@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -64,11 +65,12 @@ func (d *Due) Decide() []Reason {
 	}
 	reached := map[string]*Reached{} // many states differ from now in the same files
 	d.Known(func(k history.Known) bool {
-		differs := k.State.Differs(d.Now)
-		c := reached[strings.Join(differs, "\x00")]
+		edit := NewEdit(k.State.Differs(d.Now), k.State, d.Now)
+		edit.Tests = d.tested(&k, edit.Paths)
+		c := reached[edit.Key()]
 		if c == nil {
-			c = d.Reach(differs)
-			reached[strings.Join(differs, "\x00")] = c
+			c = d.Reach(edit)
+			reached[edit.Key()] = c
 		}
 		open = slices.DeleteFunc(open, func(i int) bool {
 			it, r := items[i], &out[i]
@@ -152,6 +154,54 @@ func (d *Due) matches(globs []string, words ...string) bool {
 	})
 }
 
+// Edit is the difference of two states. Paths are relative to the root.
+type Edit struct {
+	Paths []string
+	Moved []string // those of Paths that came or went
+	Tests []string // those of Paths that had tests, whatever they seem to be now
+}
+
+// NewEdit is the change of some files from one state to another.
+func NewEdit(paths []string, from, to history.State) Edit {
+	e := Edit{Paths: paths}
+	for _, p := range paths {
+		_, was := from[p]
+		if _, is := to[p]; was != is {
+			e.Moved = append(e.Moved, p)
+		}
+	}
+	return e
+}
+
+// Key is another one for another edit.
+func (e *Edit) Key() string {
+	return strings.Join(e.Paths, "\x00") + "\x00\x00" + strings.Join(e.Moved, "\x00") + "\x00\x00" + strings.Join(e.Tests, "\x00")
+}
+
+// tested are those of some files that had tests in a known run.
+func (d *Due) tested(k *history.Known, paths []string) (had []string) {
+	left := map[string]bool{}
+	for _, p := range paths {
+		left[p] = strings.HasSuffix(p, ".py")
+	}
+	for _, it := range d.Items {
+		delete(left, d.Rel(it.Path)) // the graph knows
+	}
+	for _, ids := range []map[string]bool{k.Passed, k.Failed} {
+		if len(left) == 0 {
+			break
+		}
+		for id := range ids {
+			if path := pytest.ParseID(id).Path; left[path] {
+				had = append(had, path)
+				delete(left, path)
+			}
+		}
+	}
+	slices.Sort(had)
+	return had
+}
+
 // Reached is what a change reaches.
 type Reached struct {
 	d       *Due
@@ -159,24 +209,27 @@ type Reached struct {
 	reach   *graph.Reach
 	roots   map[string]bool
 	all     string          // why all tests are reached, "" when they are not
-	opaque  map[string]bool // files with tests that depend on what starts processes
+	opaque  map[string]bool // files with tests that depend on what starts processes of which nothing was heard
+	started map[string]bool // such of which was heard what they opened, where a file came or went: what they looked for, nobody hears
+	moved   string
 	named   map[string]string
 }
 
-// Reach finds what a change of files reaches, whose paths are relative to the
-// root.
-func (d *Due) Reach(differs []string) *Reached {
+// Reach finds what an edit reaches.
+func (d *Due) Reach(e Edit) *Reached {
 	c := &Reached{d: d, roots: map[string]bool{}, opaque: map[string]bool{}, named: map[string]string{}}
 	output := map[string]bool{} // written, and read by nobody
 	for _, p := range d.Opened.Written {
 		output[p] = !strings.HasSuffix(p, ".py")
 	}
-	for _, read := range d.Opened.Edges {
-		for _, p := range read {
-			delete(output, p)
+	for _, by := range []map[string][]string{d.Opened.Edges, d.Opened.Started} {
+		for _, read := range by {
+			for _, p := range read {
+				delete(output, p)
+			}
 		}
 	}
-	for _, p := range differs {
+	for _, p := range e.Paths {
 		if !output[p] {
 			c.changed = append(c.changed, p)
 		}
@@ -208,7 +261,20 @@ func (d *Due) Reach(differs []string) *Reached {
 			}
 		}
 	}
-	c.reach = d.Graph().Affected(changed, wide...)
+	in := graph.Edit{Paths: changed, Wide: wide}
+	for _, p := range e.Tests {
+		in.Tests = append(in.Tests, d.Abs(p))
+	}
+	moved := map[string]bool{}
+	for _, p := range e.Moved {
+		moved[p] = true
+	}
+	for _, p := range c.changed {
+		if !moved[p] {
+			in.Edited = append(in.Edited, d.Abs(p))
+		}
+	}
+	c.reach = d.Graph().Reach(in)
 	for _, r := range c.reach.Roots() {
 		c.roots[d.Rel(r)] = true
 	}
@@ -216,7 +282,38 @@ func (d *Due) Reach(differs []string) *Reached {
 	if c.opaque, all = d.starting(d.Opened.Opaque); all {
 		c.all = "a process was started while the session began: what it reads is not known"
 	}
+	if len(e.Moved) > 0 && len(d.Opened.Started) > 0 {
+		c.started, c.moved = d.looking(slices.DeleteFunc(slices.Clone(e.Moved), func(p string) bool { return output[p] }), e.Tests)
+	}
 	return c
+}
+
+// looking are the files with tests that depend on processes which may have
+// looked for one of some files that came or went: for one with tests only those
+// do that list its folder.
+func (d *Due) looking(moved, had []string) (files map[string]bool, example string) {
+	tests := map[string]bool{}
+	for _, p := range had {
+		tests[p] = true
+	}
+	last := ""
+	for _, it := range d.Items {
+		if it.Path != last {
+			last = it.Path
+			tests[d.Rel(last)] = true
+		}
+	}
+	var openers []string
+	for _, opener := range slices.Sorted(maps.Keys(d.Opened.Started)) {
+		i := slices.IndexFunc(moved, func(p string) bool {
+			return !tests[p] || slices.Contains(d.Opened.Started[opener], pathDir(p)+"/")
+		})
+		if i >= 0 {
+			openers, example = append(openers, opener), moved[i]
+		}
+	}
+	files, _ = d.starting(openers)
+	return files, example
 }
 
 func pathDir(rel string) string {
@@ -229,7 +326,7 @@ func pathDir(rel string) string {
 // reaches reports whether a test is reached by the change.
 func (c *Reached) reaches(it *pytest.Item) bool {
 	rel := c.d.Rel(it.Path)
-	return len(c.changed) > 0 && (c.all != "" || c.named[it.ID] != "" || c.roots[rel] || c.opaque[rel])
+	return len(c.changed) > 0 && (c.all != "" || c.named[it.ID] != "" || c.roots[rel] || c.opaque[rel] || c.started[rel])
 }
 
 // Reason says why a test is reached by the change; false when it is not.
@@ -249,5 +346,8 @@ func (c *Reached) Reason(it *pytest.Item) (Reason, bool) {
 		}
 		return Reason{Due: true, Text: c.d.Rel(path[len(path)-1].To) + " changed", Path: path}, true
 	}
-	return Reason{Due: true, Text: c.changed[0] + " changed, and it starts processes: what these read is not known"}, true
+	if c.opaque[rel] {
+		return Reason{Due: true, Text: c.changed[0] + " changed, and it starts processes: what these read is not known"}, true
+	}
+	return Reason{Due: true, Text: c.moved + " came or went, and it starts processes: what these look for is not known"}, true
 }

@@ -122,12 +122,15 @@ func (n *Narrow) between(d *Due, x *history.Execution, to history.State, cache m
 	}
 	c = new(difference)
 	c.opaque, c.all = d.starting(x.Opaque)
-	var hard []string
-	for _, p := range x.State.Differs(to) {
+	var hard Edit
+	edit := NewEdit(x.State.Differs(to), x.State, to)
+	for _, p := range edit.Paths {
 		names, ok := n.bodies(x.State[p], to[p])
 		if !ok || slices.Contains(d.Opened.Edges[""], p) || slices.Contains(x.Early, p) || d.named(p) ||
 			slices.ContainsFunc(names, func(name string) bool { return slices.Contains(x.Session[p], name) }) {
-			hard = append(hard, p)
+			if hard.Paths = append(hard.Paths, p); slices.Contains(edit.Moved, p) {
+				hard.Moved = append(hard.Moved, p)
+			}
 			continue
 		}
 		if by := n.readers[p]; by != nil {

@@ -118,6 +118,7 @@ func (p *Session) advance(fork, again bool, began time.Time, to map[string]any) 
 	}
 	maps.Copy(message, to)
 	var files []*os.File
+	var learned []string
 	if fork {
 		from := p.stem
 		p.process.kin = from.root().process.kin.session(p.process.stage.pid)
@@ -147,6 +148,12 @@ func (p *Session) advance(fork, again bool, began time.Time, to map[string]any) 
 				}
 				defer f.Close()
 				files = append(files, f)
+			}
+			for _, l := range from.remembered() {
+				learned, files = append(learned, l.path), append(files, l.file)
+			}
+			if len(learned) > 0 {
+				message["learned"] = learned
 			}
 		}
 	}

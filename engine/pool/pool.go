@@ -158,6 +158,7 @@ type Pool struct {
 	missed  bool                // a Refresh came during a run
 	idle    clock.Alarm         // nil: none was set
 	cleared bool                // since the last run began
+	edited  []string            // files that have outdated sessions; the last is the newest
 	old     []*Session          // that end when the run is over which has found them outdated
 	beside  errands             // what ends or settles while nobody waits
 }
@@ -212,7 +213,9 @@ func (p *Pool) usable(key string, to Settings, d disk) *Session {
 		if kept.usable(d) == "" {
 			return kept
 		}
+		path, _ := kept.seen.changed(d)
 		p.mu.Lock()
+		p.note(path)
 		p.old = append(p.old, kept) // ending it takes a processor from what is made instead
 		p.mu.Unlock()
 	}
@@ -288,7 +291,14 @@ func (p *Pool) keep(s *Session, spares int) {
 func (p *Pool) ended() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.discardOld()
+	if len(p.old) > 0 {
+		p.beside.run(func() {
+			time.Sleep(file.RacyWindowNs) // the caller is on its way out
+			p.mu.Lock()
+			p.discardOld()
+			p.mu.Unlock()
+		})
+	}
 	if p.running--; p.running == 0 {
 		if p.idle != nil {
 			p.idle.Stop()

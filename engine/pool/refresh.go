@@ -62,14 +62,14 @@ func (p *Pool) Refresh(ctx context.Context) {
 		p.mu.Unlock()
 		close(m.done)
 	}()
-	if p.remake(ctx, r) {
-		p.ahead(r)
+	if files, ok := p.remake(ctx, r); ok {
+		p.ahead(r, files)
 	}
 }
 
 // ahead has beside what the next session would load from elsewhere loaded
 // already. The next Refresh gives it up.
-func (p *Pool) ahead(r recipe) {
+func (p *Pool) ahead(r recipe, files []string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &refresh{key: r.key, cancel: cancel, done: make(chan struct{})}
 	p.mu.Lock()
@@ -80,6 +80,7 @@ func (p *Pool) ahead(r recipe) {
 	}
 	p.hoists = h
 	p.beside.run(func() {
+		p.learn(ctx, r, files)
 		p.forkAhead(configStage, r)
 		if p.hoist(ctx, r); ctx.Err() == nil {
 			p.forkAhead(hoistedStage, r)
@@ -93,11 +94,11 @@ func (p *Pool) ahead(r recipe) {
 	})
 }
 
-// remake reports whether the session is there.
-func (p *Pool) remake(ctx context.Context, r recipe) bool {
+// remake reports whether the session is there, with the files of its tests.
+func (p *Pool) remake(ctx context.Context, r recipe) (files []string, ok bool) {
 	interpreter := r.settings.interpreterKey()
 	if interpreter+r.settings.sessionKey() != r.key {
-		return false // the interpreter is another now
+		return nil, false // the interpreter is another now
 	}
 	defer func() {
 		p.mu.Lock()
@@ -109,11 +110,12 @@ func (p *Pool) remake(ctx context.Context, r recipe) bool {
 	if s == nil {
 		var err error
 		if s, err = p.collect(ctx, r.settings, interpreter, r.key, d); err != nil {
-			return false // the next run will meet the reason, and tell it
+			return nil, false // the next run will meet the reason, and tell it
 		}
 	}
+	files = s.files()
 	p.keep(s, r.workers)
-	return true
+	return files, true
 }
 
 // again remembers how a session was made, where another like it could be kept:

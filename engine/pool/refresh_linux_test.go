@@ -280,3 +280,44 @@ func TestSeenBefore(t *testing.T) {
 	}
 	p.pool.Release(s)
 }
+
+// TestLearned has a session behind an edit compile what was edited only: what
+// pytest would have compiled whole it would have written, too.
+func TestLearned(t *testing.T) {
+	for _, version := range []string{"6.2.5", "7.4.4", "8.4.2", "9.2.0"} {
+		p := newProject(t, version)
+		compiled := func() file.Identity {
+			t.Helper()
+			names, _ := filepath.Glob(filepath.Join(p.settings.Dir, "__pycache__", "test_a.*.pyc"))
+			if len(names) != 1 {
+				t.Fatalf("%s: %v", version, names)
+			}
+			id, _ := file.Stat(names[0])
+			return id
+		}
+		text := "import pytest\ndef test_a():\n    assert 1\n@pytest.mark.parametrize('v', [%s])\ndef test_b(v):\n    assert v\ndef test_c():\n    assert 1\n"
+		p.save("test_a.py", fmt.Sprintf(text, "1"))
+		p.session()
+		for k, values := range []string{"1, 2", "1,\n2, 3", "4"} {
+			p.pool.Refresh(t.Context())
+			p.pool.beside.wait()
+			before := compiled()
+			p.save("test_a.py", fmt.Sprintf(text, values))
+			tests, _, _ := p.session()
+			if len(tests) != 2+strings.Count(values, ",")+1 {
+				t.Errorf("%s: edit %d: %v", version, k, tests)
+			}
+			if compiled() != before {
+				t.Errorf("%s: edit %d: all of the file was compiled", version, k)
+			}
+		}
+		p.pool.Refresh(t.Context())
+		p.pool.beside.wait()
+		before := compiled()
+		p.save("test_a.py", "import warnings\nwarnings.warn('loaded')\ndef test_d(): assert (1, 2)\n")
+		p.session()
+		if compiled() == before {
+			t.Errorf("%s: code was made of a file that the compiler warns of", version)
+		}
+	}
+}

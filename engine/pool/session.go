@@ -48,6 +48,7 @@ type Session struct {
 	chosen    []uint32 // of this run, as pairs of first and count; nil for all
 	unchanged bool
 	limit     time.Duration // of a test in this run; 0 for none
+	doors     string        // as Ajar has it
 
 	mu       sync.Mutex
 	consumed bool   // the collected process itself became a worker
@@ -87,7 +88,7 @@ const maxPrinted = 4 << 20
 // reuse makes a kept session that of another run.
 func (p *Session) reuse(s Settings) {
 	p.used = true
-	p.chosen, p.unchanged, p.limit = nil, false, 0
+	p.chosen, p.unchanged, p.limit, p.doors = nil, false, 0, ""
 	p.settings.Stdin, p.settings.Stdout, p.settings.Stderr, p.vars = s.Stdin, s.Stdout, s.Stderr, s.Env
 	_ = p.head.tell(s.Stdout, s.Stderr, true) // an output that cannot be written is met again by the run
 }
@@ -137,6 +138,10 @@ func (p *Session) single() string {
 func (p *Session) Choose(pairs []uint32, unchanged bool, limit time.Duration) {
 	p.chosen, p.unchanged, p.limit = pairs, unchanged, limit
 }
+
+// Ajar names the folder in which a process says that it starts others; see
+// watch.Opens. It is for the time until Release.
+func (p *Session) Ajar(doors string) { p.doors = doors }
 
 // Read lists what was read, or looked for, while the tests were collected, and
 // the folders that the project's own code listed. ok says that the tests are
@@ -341,6 +346,9 @@ func (p *Session) Start(role run.Role, id, slot, runners int, to chan<- run.Sign
 		}
 		if role == run.Controller {
 			message["slots"] = len(p.slots)
+		}
+		if p.doors != "" {
+			message["doors"] = p.doors
 		}
 		if p.limit > 0 {
 			message["limit"], message["alarm"] = p.limit.Seconds(), alarm

@@ -48,6 +48,9 @@ type reply struct {
 	Unsafe  map[string]string `json:"unsafe"`  // why imports cannot be made ahead
 	Doubt   string            `json:"doubt"`   // why the process gave up: another one may load something else
 
+	Root    string `json:"root"`    // what the items' paths are relative to
+	Learned bool   `json:"learned"` // see Pool.learn
+
 	Hooks map[string][]string `json:"hooks"` // of the loop, with the modules beside pytest that implement them
 
 	Forked  int    `json:"forked"`

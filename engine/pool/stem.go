@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/internal/clock"
@@ -36,6 +37,9 @@ type stem struct {
 	users   int
 	dropped bool
 	spare   *process // the next session's, with its pages touched; nil for none
+
+	learns  sync.Mutex
+	learned []learned // the last is the newest
 }
 
 // The stages that a session goes through, each at the end of the one before.

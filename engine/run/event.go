@@ -49,6 +49,7 @@ type Slow struct {
 type Observed struct {
 	Edges   map[string][]string `json:"edges"`
 	Opaque  []string            `json:"opaque"`  // openers that start processes: they may read anything
+	Started []string            `json:"started"` // openers that start processes, of which is heard what they read
 	Written []string            `json:"written"` // files that were opened for writing
 }
 

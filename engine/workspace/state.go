@@ -160,9 +160,12 @@ func (d *digests) aside(stateDir string) {
 	if stateDir == "" {
 		return
 	}
-	for _, paths := range history.LoadOpened(StateFolder(stateDir, d.root)).Edges {
-		for _, rel := range paths {
-			add(rel)
+	opened := history.LoadOpened(StateFolder(stateDir, d.root))
+	for _, by := range []map[string][]string{opened.Edges, opened.Started} {
+		for _, paths := range by {
+			for _, rel := range paths {
+				add(rel)
+			}
 		}
 	}
 }

@@ -248,7 +248,7 @@ func (s *server) dependents(p *part, changed []string) (*part, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := on.Reach(rels)
+	c := on.Reach(plan.Edit{Paths: rels, Moved: rels})
 	one := *p
 	one.keys, one.whole = nil, false
 	var reached []*pytest.Item

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/file"
@@ -138,7 +137,8 @@ func (s *server) judge(f *folder, w *followed, snap *workspace.Snapshot, r *engi
 		}
 		slices.Sort(differs)
 		differs = slices.Compact(differs)
-		text := strings.Join(differs, "\x00")
+		edit := plan.NewEdit(differs, st.files, w.disk)
+		text := edit.Key()
 		if narrow != nil { // what differs in them matters too
 			for _, rel := range differs {
 				text += "\x00" + now[rel]
@@ -158,7 +158,7 @@ func (s *server) judge(f *folder, w *followed, snap *workspace.Snapshot, r *engi
 					_ = narrow.Shapes.Learn(r.Root, now) // before anybody waits for the results
 				}
 			}
-			reached[text] = on.Reach(differs)
+			reached[text] = on.Reach(edit)
 		}
 		was := &history.Known{State: st.files}
 		ts = append(ts, s.results.judge(f, keys, func(k key, id string) *plan.Reason {

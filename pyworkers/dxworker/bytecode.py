@@ -15,6 +15,9 @@ def stale(source, compiled):
         return False
 
 
+known = None  # of reuse.py: what is remembered of files that are about to be rewritten
+
+
 def install():
     """For all that is imported from here on, but what is installed."""
     from importlib import _bootstrap_external as loader
@@ -37,6 +40,7 @@ def install_rewritten():
         return
 
     def read_pyc(source, pyc, *args, **kwargs):
-        return None if stale(str(source), str(pyc)) else read(source, pyc, *args, **kwargs)
+        code = None if stale(str(source), str(pyc)) else read(source, pyc, *args, **kwargs)
+        return known.code(str(source)) if code is None and known is not None else code
 
     rewrite._read_pyc = read_pyc

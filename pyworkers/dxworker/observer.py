@@ -67,9 +67,13 @@ def asks(frame):
 class Observer:
     """Openers are files; "" is the session: nobody's file was on the stack while it was made."""
 
+    # tests may replace them
+    _open, _close, _pid, _wait = staticmethod(os.open), staticmethod(os.close), staticmethod(os.getpid), getattr(os, "waitid", None)
+
     def __init__(self):
         self.root, self.test = None, ""
-        self.edges, self.opaque, self.written = {}, set(), set()
+        self.edges, self.opaque, self.started, self.written = {}, set(), set(), set()
+        self.doors, self.ajar = None, None  # the folder by which the engine hears what processes open; the number of an open door
 
     def begin(self, root):
         self.root = os.path.join(str(root), "")
@@ -96,7 +100,7 @@ class Observer:
         elif event in LISTS:
             if not isinstance(args[0], int):
                 path = os.path.abspath(os.fsdecode(args[0]) if args[0] is not None else ".")
-                if path.startswith(self.root) or path + os.sep == self.root:
+                if (path.startswith(self.root) or path + os.sep == self.root) and not os.path.isfile(path):  # glob tries each
                     self._edge(path, sys._getframe(2))
         elif event in OPENS:
             path = os.path.abspath(os.fsdecode(args[0])) if args and isinstance(args[0], (str, bytes)) and args[0] else ""
@@ -109,11 +113,43 @@ class Observer:
         frame = sys._getframe(3)
         opener = None if asks(frame) else self._opener(frame)
         if opener is not None:
-            self.opaque.add(opener)
+            (self.started if opener and self._door("b") else self.opaque).add(opener)
+
+    def begin_test(self, test):
+        self.test = test
+        self.end_test()
+
+    def end_test(self):
+        """What is opened is not heard any more, unless a process that was started is still there."""
+        if self.ajar is not None and self._childless():
+            self._door("e")
+
+    def _door(self, which):
+        """Whether a door was opened, or closed: see watch.Opens."""
+        if self.doors is None:
+            return False
+        try:
+            number = str(self._pid())
+            self._close(self._open(os.path.join(self.doors, which + number), os.O_CREAT | os.O_RDONLY | getattr(os, "O_CLOEXEC", 0), 0o600))
+            self.ajar = number if which == "b" else None
+            return True
+        except Exception:
+            return False
+
+    def _childless(self):
+        try:
+            type(self)._wait(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            return False
+        except ChildProcessError:
+            return True
+        except Exception:
+            return False
 
     def _edge(self, path, frame):
-        if path.endswith(".py") and shown(frame):
-            return
+        if path.endswith(".py"):
+            self.end_test()  # this one is known: sources are read for tracebacks
+            if shown(frame):
+                return
         opener = self._opener(frame, path)
         if opener is not None and (opener != path or path.endswith(".py")):
             self.edges.setdefault(opener, set()).add(path)
@@ -138,6 +174,8 @@ class Observer:
 
     def take(self):
         """What was seen since the last time, as the engine is told it."""
-        said = {"edges": {k: sorted(v) for k, v in self.edges.items()}, "opaque": sorted(self.opaque), "written": sorted(self.written)}
-        self.edges, self.opaque, self.written = {}, set(), set()
+        self.end_test()
+        said = {"edges": {k: sorted(v) for k, v in self.edges.items()}, "opaque": sorted(self.opaque), "started": sorted(self.started),
+                "written": sorted(self.written)}
+        self.edges, self.opaque, self.started, self.written = {}, set(), set(), set()
         return said

@@ -39,7 +39,7 @@ class Reporter:
         self.item, self.index, self.special, self.open = item, index, False, True
         self.bad = False
         if self.observer is not None:
-            self.observer.test = item.location[0]
+            self.observer.begin_test(item.location[0])
         self.start = 0.0
         self.took = [-1.0, -1.0, -1.0]
         self.began = now()

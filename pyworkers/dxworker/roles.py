@@ -48,7 +48,7 @@ class Run:
             rows.append((item.nodeid, path, (line or 0) + 1, group(item)))
         side = self.plugin.side
         inputs, untold = (side.inputs, side.untold) if isinstance(side, Controller) else ((), "")
-        return {"items": rows, "mode": "fast" if self.loop else "compatible", "reason": self.reason,
+        return {"items": rows, "root": str(getattr(config, "rootpath", None) or config.rootdir), "mode": "fast" if self.loop else "compatible", "reason": self.reason,
                 "hooks": self.foreign_hooks(), "whole": whole(self.session), "entire": entire(self.session),
                 "maxfail": config.getoption("maxfail", 0) or 0, "alone": alone(config, self.items, self.loop) or untold,
                 "blind": self.plugin.functions.check() if self.plugin.functions is not None else "",
@@ -103,6 +103,7 @@ class Run:
         recorder = plugin.recorder
         if recorder is not None:
             recorder.observing, reporter.observer = True, recorder.observer
+            recorder.observer.doors = message.get("doors")
         began = time.perf_counter(), time.process_time()
         try:
             if role == "controller":

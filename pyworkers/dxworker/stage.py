@@ -97,6 +97,8 @@ class Stage:
                 self.control.send(status=status if pid else None)
             elif op == "settle":
                 settle_garbage()
+            elif op == "learn":
+                later("reuse").learned(message["path"], fds[0], self.control)
             elif op == "touch":
                 touch_pages(self.control.sock)
             elif op == "exit":
@@ -254,7 +256,9 @@ class Plugin:
         from .around import own_capture_files  # not at the top: these need pytest
         from .roles import as_if_new, new_output
         new_output(config, fds[:3])
-        own_capture_files(config, fds[3:])
+        own_capture_files(config, fds[3:5])
+        if "learned" in message:
+            bytecode.known = later("reuse").Known(message["learned"], fds[5:])
         renew(message.get("environ"))
         if self.shelf is not None:
             self.shelf.renewed(message.get("environ"))
@@ -272,6 +276,8 @@ class Plugin:
             return None  # pytest's own implementation says so, or does nothing
         imports = self.shelved()
         self.rewriting.end()
+        if bytecode.known is not None:
+            bytecode.known = bytecode.known.close()
         from .roles import Run  # not at the top: it needs pytest
         run = Run(session, self)
         seen = self.recorder.stop(session.config, session.items) if self.recorder is not None else {}

@@ -136,6 +136,9 @@ func (m mutating) suite(s suite) (*mutated, error) {
 		if v.order > 0 {
 			word += fmt.Sprintf(", %d only behind others", v.order)
 		}
+		if v.closure >= 0 {
+			word = fmt.Sprintf("%.1f%% by imports, %s", 100*v.closure, word)
+		}
 		fmt.Printf("  %3d %-13s %5.1f%% selected, %s, %.1f s: %s\n", i+1, edit.Kind, 100*v.share, word, v.took.Seconds(), strings.ReplaceAll(edit.What, "\n", " "))
 		for _, w := range slices.Concat(v.missed[:min(5, len(v.missed))], v.wrong) {
 			fmt.Println("      " + w)

@@ -1,5 +1,6 @@
 """A plugin for plain pytest: what became of each test, and which of the project's files imports which."""
 import builtins
+import importlib.util
 import json
 import os
 import sys
@@ -38,12 +39,23 @@ def pytest_sessionfinish(session, exitstatus):
 
 if _root is not None:
     _root = os.path.join(os.path.abspath(_root), "")
-    _import = builtins.__import__
+    _import, _import_module = builtins.__import__, importlib.import_module
 
     def _note(importer, name):
         path = getattr(sys.modules.get(name), "__file__", None)
         if isinstance(path, str) and path.startswith(_root):
             _edges.setdefault(importer[len(_root):], set()).add(path[len(_root):])
+
+    def _for_others(name, package=None):
+        """By a computed name, which code that is installed may have been given: for the project's file that is nearest."""
+        module, frame = _import_module(name, package), sys._getframe(1)
+        while frame is not None and not frame.f_code.co_filename.startswith(_root):
+            frame = None if os.sep + "_pytest" + os.sep in frame.f_code.co_filename else frame.f_back
+        if frame is not None:
+            parts = importlib.util.resolve_name(name, package).split(".")
+            for i in range(1, len(parts) + 1):
+                _note(frame.f_code.co_filename, ".".join(parts[:i]))
+        return module
 
     def _recorded(name, globals=None, locals=None, fromlist=(), level=0):
         module = _import(name, globals, locals, fromlist, level)
@@ -63,3 +75,6 @@ if _root is not None:
         return module
 
     builtins.__import__ = _recorded
+    for _module in list(sys.modules.values()):  # importlib.metadata has it for entry points
+        if getattr(_module, "import_module", None) is _import_module:
+            _module.import_module = _for_others

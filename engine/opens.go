@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/dx-py/dx-py-ls/engine/history"
+	"github.com/dx-py/dx-py-ls/engine/watch"
+	"github.com/dx-py/dx-py-ls/engine/workspace"
+)
+
+// heard is what the processes that tests start open, as long as a run lasts; nil
+// when nobody listens. What tests themselves open they tell, with who did; but
+// not these, whatever program and interpreter they are.
+type heard struct{ opens *watch.Opens }
+
+// hear listens where it has to be expected that tests start processes: where
+// some did, or nothing is known of any run. state are the project's files.
+func hear(r *Request, state history.State) *heard {
+	if _, elsewhere := r.variable("PYTHONPYCACHEPREFIX"); elsewhere || state == nil || r.State == "" || r.Debugged != nil {
+		return nil
+	}
+	opened := history.LoadOpened(workspace.StateFolder(r.State, r.Root))
+	if opened.Edges != nil && len(opened.Started)+len(opened.Opaque) == 0 {
+		return nil
+	}
+	dirs := map[string]bool{"": true}
+	for rel := range state {
+		for d := path.Dir(rel); d != "." && !dirs[d]; d = path.Dir(d) {
+			dirs[d] = true
+		}
+	}
+	var folders, links []string
+	for _, d := range slices.Sorted(maps.Keys(dirs)) {
+		d = filepath.Join(r.Root, filepath.FromSlash(d))
+		folders = append(folders, d)
+		es, _ := os.ReadDir(d)
+		for _, e := range es {
+			if e.Type()&os.ModeSymlink != 0 {
+				links = append(links, filepath.Join(d, e.Name()))
+			}
+		}
+	}
+	opens, err := watch.HearOpens(folders, links)
+	if err != nil {
+		return nil
+	}
+	return &heard{opens}
+}
+
+// doors is for the session of which the tests are: all is collected.
+func (h *heard) doors() string {
+	if h == nil {
+		return ""
+	}
+	h.opens.Begin()
+	return h.opens.Doors()
+}
+
+// tell says what was heard. Where that may not be all, nobody knows what the
+// processes have read.
+func (h *heard) tell(to *history.Seen) {
+	if h != nil {
+		to.Read, to.All = h.opens.Take()
+	}
+	if !to.All {
+		to.Opaque, to.Started, to.Read = append(to.Opaque, to.Started...), nil, nil
+	}
+}
+
+func (h *heard) close() {
+	if h != nil {
+		h.opens.Close()
+	}
+}

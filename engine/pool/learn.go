@@ -1,0 +1,115 @@
+package pool
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dx-py/dx-py-ls/engine/file"
+)
+
+// learned is a file of tests whose compiled form a stem's forks can take over,
+// but for what was edited since (pyworkers/dxworker/reuse.py).
+type learned struct {
+	path string
+	id   file.Identity
+	file *os.File // shared memory; one that is replaced is closed when nobody has it any more
+}
+
+// maxLearned is how many there are: they travel with a message that has room
+// for sixteen descriptors, and the text and code of one of 2,000 lines take
+// half a megabyte.
+const maxLearned = 8
+
+// note remembers that a file has outdated a session. The pool is locked.
+func (p *Pool) note(path string) {
+	if !strings.HasSuffix(path, ".py") {
+		return
+	}
+	p.edited = append(slices.DeleteFunc(p.edited, func(old string) bool { return old == path }), path)
+	if len(p.edited) > maxLearned {
+		p.edited = p.edited[1:]
+	}
+}
+
+// files are those of the session's tests.
+func (p *Session) files() (paths []string) {
+	last := ""
+	for _, it := range p.info.Items {
+		if it.Path != last && p.settings.Unittest == nil {
+			last = it.Path
+			paths = append(paths, filepath.Join(p.info.Root, filepath.FromSlash(last)))
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// learn has a fork of the stem with the conftests compile the files of a
+// session's tests, of many those that were edited before.
+func (p *Pool) learn(ctx context.Context, r recipe, paths []string) {
+	p.mu.Lock()
+	if len(paths) > maxLearned {
+		paths = slices.DeleteFunc(slices.Clone(p.edited), func(path string) bool { return !slices.Contains(paths, path) })
+	}
+	p.mu.Unlock()
+	st := p.stemFor(configStage, r.key, r.settings)
+	if st == nil {
+		return
+	}
+	defer p.leave(st)
+	var proc *process
+	for _, path := range paths {
+		id, _ := file.StatAny(path)
+		if slices.ContainsFunc(st.remembered(), func(l learned) bool { return l.path == path && l.id == id }) {
+			continue
+		}
+		if proc == nil {
+			var err error
+			if proc, err = st.process.fork(true); err != nil {
+				return
+			}
+			defer proc.end()
+			defer context.AfterFunc(ctx, proc.kill)()
+		}
+		f, err := memory("dx-code", 0)
+		if err != nil {
+			return
+		}
+		info, err := reply{}, proc.stage.send(map[string]any{"op": "learn", "path": path}, f)
+		if err == nil {
+			info, err = proc.stage.receive()
+		}
+		if err != nil {
+			f.Close()
+			return
+		}
+		st.remember(learned{path, id, f}, info.Learned)
+	}
+}
+
+// remembered are the files that a stem's forks know.
+func (s *stem) remembered() []learned {
+	s.learns.Lock()
+	defer s.learns.Unlock()
+	return slices.Clone(s.learned)
+}
+
+// remember puts a file in the place of what was known of it. Where nothing new
+// is, the old serves further, and the same is not asked for again.
+func (s *stem) remember(l learned, ok bool) {
+	s.learns.Lock()
+	defer s.learns.Unlock()
+	if at := slices.IndexFunc(s.learned, func(old learned) bool { return old.path == l.path }); at >= 0 {
+		if !ok {
+			l.file = s.learned[at].file
+		}
+		s.learned = slices.Delete(s.learned, at, at+1)
+	}
+	s.learned = append(s.learned, l)
+	if len(s.learned) > maxLearned {
+		s.learned = s.learned[1:]
+	}
+}

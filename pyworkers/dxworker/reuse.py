@@ -1,0 +1,261 @@
+"""Rewrites and compiles of an edited test file only what the edit has changed.
+
+Of a file that was rewritten as a whole the code of its top-level functions and classes is remembered. In the edited text those
+that lie in its common beginning and end are replaced by stubs, which end at the same place; that is parsed, rewritten by pytest
+and compiled, and the stubs' code gives way to the remembered, moved by lines. What the parser makes of the stubs shows whether
+the text around still means the same. The code is equal to that of the whole text; where that is not certain, nothing is reused."""
+import ast
+import marshal
+import os
+import sys
+import types
+import warnings
+
+from _pytest.assertion import rewrite
+
+# From the next release on code may depend on more of what is around it.
+SUPPORTED = sys.version_info < (3, 14)
+UNITS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+# Texts that make what is rewritten depend on more than the statement, or that lines and columns are counted by in other ways.
+UNSUITABLE = (b"PYTEST_DONT_REWRITE", b":=", b"\r", b"\f", b"\0")
+
+
+def hook():
+    """What rewrites, of pytest's."""
+    return next((f for f in sys.meta_path if hasattr(f, "_must_rewrite")), None)
+
+
+def suitable(source):
+    if any(text in source for text in UNSUITABLE) or source.startswith(b"\xef\xbb\xbf"):
+        return False
+    if any(b"coding" in line for line in source.split(b"\n", 2)[:2]):
+        return False
+    try:
+        source.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def first_line(node):
+    return min([d.lineno for d in getattr(node, "decorator_list", ())] + [node.lineno])
+
+
+def surroundings(tree):
+    """What the code of a function depends on of the module around it: features of the future, and which names are imports, for the
+    compiler (from 3.12 on) calls the methods of those in another way."""
+    imports, blocks = [], [tree.body]
+    while blocks:
+        for node in blocks.pop():
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                module = getattr(node, "module", None)
+                imports += [(alias.name if module == "__future__" else "", alias.asname or alias.name.partition(".")[0]) for alias in node.names]
+            elif not isinstance(node, UNITS):
+                for name in node._fields:
+                    value = getattr(node, name, None)
+                    if isinstance(value, list) and value and isinstance(value[0], (ast.stmt, ast.excepthandler)) or name == "cases":
+                        blocks.append(value)
+    return sorted(set(imports))
+
+
+def counts_lines(code):
+    """Whether code knows its line beside its table of lines: that of a class, from 3.13 on."""
+    return "__firstlineno__" in code.co_names or any(isinstance(c, types.CodeType) and counts_lines(c) for c in code.co_consts)
+
+
+def moved(code, lines):
+    if not lines:
+        return code
+    consts = tuple(moved(c, lines) if isinstance(c, types.CodeType) else c for c in code.co_consts)
+    return code.replace(co_firstlineno=code.co_firstlineno + lines, co_consts=consts)
+
+
+def units(source, tree, code):
+    """What can be reused, in order: [name, kind, first line, line of the definition, first line of the body, last line, column where
+    that ends, first line of what follows, code, whether it may be moved]."""
+    lines, found = source.split(b"\n"), []
+    for at, node in enumerate(tree.body):
+        if not isinstance(node, UNITS) or getattr(node, "type_params", None):
+            continue
+        first, body = first_line(node), node.body[0]
+        start, indent = first_line(body), body.col_offset
+        if first_line(body) != body.lineno:
+            indent = len(lines[start - 1]) - len(lines[start - 1].lstrip())
+        if not lines[start - 1][:indent].isspace() or node.end_col_offset <= indent:
+            continue
+        if any(b"global" in line for line in lines[start - 1:node.end_lineno]):
+            continue  # it decides how the module itself has a name
+        codes = [c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == node.name and c.co_firstlineno in (first, node.lineno)]
+        if len(codes) != 1:
+            continue
+        follows = first_line(tree.body[at + 1]) if at + 1 < len(tree.body) else len(lines) + 1
+        found.append([
+            node.name, type(node).__name__, first, node.lineno, start, node.end_lineno, node.end_col_offset, follows, codes[0],
+            not counts_lines(codes[0])])
+    return found
+
+
+def learn(path):
+    """What is to be remembered of a file as it is now, None for nothing. Its compiled form is written as pytest would."""
+    rewriter = hook()
+    if rewriter is None or rewriter.config.getini("enable_assertion_pass_hook"):
+        return None
+    with open(path, "rb") as f:
+        source = f.read()
+    if not suitable(source):
+        return None
+    from pathlib import Path
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        stat, code = rewrite._rewrite_test(Path(path), rewriter.config)
+        tree = ast.parse(source, path)
+    with open(path, "rb") as f:
+        if f.read() != source:
+            return None
+    store(rewriter, Path(path), stat, code)
+    if said or code.co_filename != path:
+        return None  # pytest tells of it each time that it compiles the file
+    return source, surroundings(tree), units(source, tree, code), sys.flags.optimize
+
+
+def store(rewriter, path, stat, code):
+    if sys.dont_write_bytecode:
+        return
+    try:
+        folder = rewrite.get_cache_dir(path)
+        config = rewriter.config
+        state = (config.stash if hasattr(config, "stash") else config._store)[rewrite.assertstate_key]
+        if rewrite.try_makedirs(folder):
+            rewrite._write_pyc(state, code, stat, folder / (path.name[:-3] + rewrite.PYC_TAIL))
+    except (AttributeError, OSError):
+        pass  # the next process rewrites it
+
+
+def common(old, new):
+    """The number of lines that two texts have in common at their beginning, and at their end."""
+    most = min(len(old), len(new))
+    begin = 0
+    while begin < most and old[begin] == new[begin]:
+        begin += 1
+    end = 0
+    while end < most - begin and old[-1 - end] == new[-1 - end]:
+        end += 1
+    return begin, end
+
+
+def stubbed(known, lines, begin, end, before):
+    """The edited lines with stubs, and the stubs: by the line of their definitions what they were, with the lines that they have
+    moved by."""
+    lines, stubs, shift = list(lines), {}, len(lines) - before
+    for unit in known:
+        name, kind, first, at, start, last, column, follows, code, movable = unit
+        if follows <= begin:
+            lines_moved = 0
+        elif first > before - end and (movable or not shift):
+            lines_moved = shift
+        else:
+            continue
+        head = lines[start - 1 + lines_moved]
+        indent = head[:len(head) - len(head.lstrip())]
+        for k in range(start - 1 + lines_moved, last - 1 + lines_moved):
+            lines[k] = b""
+        lines[last - 1 + lines_moved] = indent + b"x" * (column - len(indent))
+        stubs[at + lines_moved] = unit, lines_moved, column - len(indent)
+    return lines, stubs
+
+
+def compiled(known, path, source, config):
+    """The code of an edited file, None where that is not certain."""
+    was, around, found, optimize = known
+    if optimize != sys.flags.optimize or not suitable(source):
+        return None
+    old, new = was.split(b"\n"), source.split(b"\n")
+    lines, stubs = stubbed(found, new, *common(old, new), len(old))
+    if not stubs:
+        return None
+    text = b"\n".join(lines)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            tree = ast.parse(text, filename=path)
+        except Exception:
+            return None  # the whole text says it
+        if surroundings(tree) != around or not all_there(tree, stubs):
+            return None
+        try:
+            rewrite.rewrite_asserts(tree, text, path, config)
+            code = compile(tree, path, "exec", dont_inherit=True)
+        except Exception:
+            return None
+    if said:
+        return None  # to be told of the whole text
+    consts, left = list(code.co_consts), dict(stubs)
+    for k, const in enumerate(consts):
+        if isinstance(const, types.CodeType):
+            for at, (unit, lines_moved, _) in left.items():
+                if const.co_name == unit[0] and const.co_firstlineno == unit[8].co_firstlineno + lines_moved:
+                    consts[k] = moved(unit[8], lines_moved)
+                    del left[at]
+                    break
+    return None if left else code.replace(co_consts=tuple(consts))
+
+
+def all_there(tree, stubs):
+    """Whether all stubs are what they are to be, on the top level of what was parsed."""
+    nodes = {node.lineno: node for node in tree.body if isinstance(node, UNITS)}
+    for at, (unit, lines_moved, length) in stubs.items():
+        name, kind, first, _, _, last, column = unit[:7]
+        node = nodes.get(at)
+        if node is None or node.name != name or type(node).__name__ != kind or first_line(node) != first + lines_moved:
+            return False
+        if node.end_lineno != last + lines_moved or node.end_col_offset != column or len(node.body) != 1:
+            return False
+        value = getattr(node.body[0], "value", None)
+        if not isinstance(node.body[0], ast.Expr) or not isinstance(value, ast.Name) or value.id != "x" * length:
+            return False
+    return True
+
+
+class Known:
+    """What is remembered, in files of the engine's, until the tests are collected."""
+
+    def __init__(self, paths, fds):
+        self.files = dict(zip(paths, fds))
+
+    def code(self, path):
+        """The code of a file that has to be rewritten, None for none."""
+        fd, rewriter = self.files.get(path), hook()
+        if fd is None or rewriter is None:
+            return None
+        known = load(fd)
+        if known is None:
+            return None
+        try:
+            with open(path, "rb") as f:
+                source = f.read()
+        except OSError:
+            return None
+        return compiled(known, path, source, rewriter.config)
+
+    def close(self):
+        for fd in self.files.values():
+            os.close(fd)
+
+
+def learned(path, fd, control):
+    """Remembers a file in another one, for processes that are made later."""
+    try:
+        known = learn(path) if SUPPORTED else None
+    except Exception:
+        known = None  # who runs its tests is told
+    if known is not None:
+        with open(fd, "wb") as f:
+            f.write(marshal.dumps(known))
+    control.send(learned=known is not None)
+
+
+def load(fd):
+    try:
+        return marshal.loads(os.pread(fd, os.fstat(fd).st_size, 0))
+    except (OSError, ValueError, EOFError, TypeError):
+        return None
