@@ -239,8 +239,10 @@ func (d *digests) aside(stateDir string) {
 		if _, there := d.out[rel]; there || strings.HasPrefix(rel, "../") || slices.ContainsFunc(strings.Split(rel, "/"), notState) {
 			return
 		}
-		p := filepath.Join(d.root, filepath.FromSlash(rel))
-		if id, ok := file.Stat(p); ok {
+		p := file.Abs(d.root, filepath.FromSlash(rel))
+		if filepath.IsAbs(rel) && file.IsDir(p) { // a folder outside of the root: of those in it all files are looked at
+			d.names(rel, p)
+		} else if id, ok := file.Stat(p); ok {
 			digest, r := d.digest(p, rel, id)
 			if d.out[rel] = digest; r != nil {
 				d.add = append(d.add, *r)
@@ -261,6 +263,22 @@ func (d *digests) aside(stateDir string) {
 			}
 		}
 	}
+}
+
+// names adds what is in a folder that was listed, by its name with a slash.
+func (d *digests) names(rel, dir string) {
+	es, err := file.List(dir, "/")
+	if err != nil {
+		return
+	}
+	var names strings.Builder
+	for _, e := range es {
+		if !notState(e.Name) {
+			names.WriteString(e.Name + "\x00")
+		}
+	}
+	sum := file.DigestOf([]byte(names.String()))
+	d.out[rel+"/"] = history.Short(sum)
 }
 
 // notState reports whether a folder, or file, of a name is no part of a project's state
