@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/pysrc"
 )
@@ -50,7 +51,7 @@ func (a *armsOf) of(rel string) []pysrc.Function {
 	all, read := a.files[rel]
 	if !read {
 		if digest := a.state[rel]; digest != "" && strings.HasSuffix(rel, ".py") {
-			content, err := os.ReadFile(filepath.Join(a.r.Root, filepath.FromSlash(rel)))
+			content, err := os.ReadFile(file.Abs(a.r.Root, filepath.FromSlash(rel)))
 			if err == nil && history.Digest(content) == digest {
 				all, _, _ = pysrc.Functions(content)
 			}

@@ -56,7 +56,7 @@ func Audit(ctx context.Context, e *Engine, snap *workspace.Snapshot, r Request) 
 	}
 	e.Settle()
 	a.Tests, a.Running = len(ran), time.Since(began)
-	if slices.ContainsFunc(o.State.Differs(workspace.StateOf(r.State, r.Config)), func(p string) bool { return strings.HasSuffix(p, ".py") }) {
+	if slices.ContainsFunc(o.State.Differs(workspace.StateOf(r.State, r.Config, r.Env)), func(p string) bool { return strings.HasSuffix(p, ".py") }) {
 		return nil, errors.New("files of the project have changed during the audit")
 	}
 	if a.Functions, err = o.Keep(&r, ran); err != nil {

@@ -89,7 +89,7 @@ func NewDue(suite *discover.Suite, graph func() *graph.Graph, reasons []plan.Rea
 // DueReasons gives some tests their reasons, and says whether anything is known
 // of earlier runs.
 func DueReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item) (reasons []plan.Reason, known bool, err error) {
-	reasons, known, _, err = dueReasons(snap, r, items, nil, workspace.StateOf(r.State, r.Config), recalling(r))
+	reasons, known, _, err = dueReasons(snap, r, items, nil, workspace.StateOf(r.State, r.Config, r.Env), recalling(r))
 	return reasons, known, err
 }
 
@@ -100,14 +100,14 @@ func ByFunctions(snap *workspace.Snapshot, r *Request, items []*pytest.Item) ([]
 		return nil, false
 	}
 	n.Close()
-	reasons, known, narrowed, err := dueReasons(snap, r, items, nil, workspace.StateOf(r.State, r.Config), recalling(r))
+	reasons, known, narrowed, err := dueReasons(snap, r, items, nil, workspace.StateOf(r.State, r.Config, r.Env), recalling(r))
 	return reasons, known && narrowed && err == nil
 }
 
 // looking begins to look at the project's files; what it returns waits for that.
 func looking(r *Request) func() history.State {
 	found := make(chan history.State, 1)
-	go func() { found <- workspace.StateOf(r.State, r.Config) }()
+	go func() { found <- workspace.StateOf(r.State, r.Config, r.Env) }()
 	return func() history.State { return <-found }
 }
 

@@ -75,7 +75,7 @@ func observe(ctx context.Context, r Request, within time.Duration) (*Observation
 	}
 	r.Stdin, r.Stdout, r.Stderr, r.Terminal, r.Texts, r.Workers, r.Retries = nil, nil, nil, false, false, 1, 0
 	o := &Observation{
-		Pass:     history.Pass{Env: r.DueEnv(), When: time.Now(), State: workspace.StateOf(r.State, r.Config)},
+		Pass:     history.Pass{Env: r.DueEnv(), When: time.Now(), State: workspace.StateOf(r.State, r.Config, r.Env)},
 		Tests:    map[string]Entered{},
 		Outcomes: map[string]string{},
 		opened:   history.Seen{Edges: map[string][]string{}},
@@ -322,7 +322,7 @@ func (o *Observation) Keep(r *Request, ran map[string]pytest.Outcome) (known int
 			o.Opaque[i] = rel
 		}
 	}
-	after := workspace.StateOf(r.State, r.Config)
+	after := workspace.StateOf(r.State, r.Config, r.Env)
 	aside(o.State, after, r.Root, o.When)
 	o.State = o.State.Settled(after, written)
 	shapes := openShapes(r)

@@ -29,6 +29,9 @@ func hear(r *Request, state history.State) *heard {
 	}
 	dirs := map[string]bool{"": true}
 	for rel := range state {
+		if filepath.IsAbs(rel) {
+			continue // outside of the project
+		}
 		for d := path.Dir(rel); d != "." && !dirs[d]; d = path.Dir(d) {
 			dirs[d] = true
 		}

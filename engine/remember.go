@@ -36,7 +36,7 @@ type recorder struct {
 func newRecorder(r Request) *recorder {
 	rec := &recorder{began: time.Now(), request: r, items: map[string]int{}, opened: history.Seen{Edges: map[string][]string{}}}
 	if r.Config != nil && (r.State != "" || r.Before != nil) {
-		rec.state = workspace.StateOf(r.State, r.Config)
+		rec.state = workspace.StateOf(r.State, r.Config, r.Env)
 	}
 	if r.Before != nil && rec.state != nil {
 		r.Before(rec.state)
@@ -122,7 +122,7 @@ func (r *recorder) known(now time.Time, written map[string]bool) history.Known {
 			}
 		}
 	}
-	after := workspace.StateOf(r.request.State, r.request.Config)
+	after := workspace.StateOf(r.request.State, r.request.Config, r.request.Env)
 	k.State = r.state.Settled(after, written)
 	return k
 }
@@ -131,7 +131,7 @@ func (r *recorder) known(now time.Time, written map[string]bool) history.Known {
 // that the run was the first to see opened:
 // those that nobody has written meanwhile are part of the state it ran in.
 func (r *recorder) aside() {
-	aside(r.state, workspace.StateOf(r.request.State, r.request.Config), r.request.Root, r.began)
+	aside(r.state, workspace.StateOf(r.request.State, r.request.Config, r.request.Env), r.request.Root, r.began)
 }
 
 func aside(state, after history.State, root string, began time.Time) {
@@ -139,7 +139,7 @@ func aside(state, after history.State, root string, began time.Time) {
 		if _, was := state[p]; was {
 			continue
 		}
-		id, there := file.Stat(filepath.Join(root, filepath.FromSlash(p)))
+		id, there := file.StatAny(file.Abs(root, filepath.FromSlash(p))) // a folder that was listed, too
 		if there && max(id.MtimeNs, id.CtimeNs) < began.UnixNano() {
 			state[p] = after[p]
 		}

@@ -31,7 +31,7 @@ func NewSince(snap *workspace.Snapshot, r *Request, changed []string, was func(p
 		narrow.Close()
 		return nil
 	}
-	s.on.Narrow, s.on.Now = narrow, workspace.StateOf(r.State, r.Config)
+	s.on.Narrow, s.on.Now = narrow, workspace.StateOf(r.State, r.Config, r.Env)
 	s.k.State = maps.Clone(s.on.Now)
 	for _, p := range changed {
 		rel, in := file.Rel(r.Root, p)

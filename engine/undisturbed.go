@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
@@ -38,11 +39,11 @@ func (r *Request) keepCovered() func() {
 	dir, root, report := workspace.StateFolder(r.State, r.Root), r.Root, r.Cover
 	var before history.State
 	if r.Config != nil {
-		before = workspace.StateOf(r.State, r.Config)
+		before = workspace.StateOf(r.State, r.Config, r.Env)
 	}
 	return func() {
 		_ = report.Save(dir, func(path string) string {
-			text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(path)))
+			text, err := os.ReadFile(file.Abs(root, filepath.FromSlash(path)))
 			if err != nil {
 				return ""
 			}

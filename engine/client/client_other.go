@@ -37,5 +37,8 @@ func Open(Place, Request) (*Stream, error) { return nil, errPlatform }
 // Lost is nil here.
 func (*Stream) Lost() error { return nil }
 
+// Stopped is false here.
+func (*Stream) Stopped() bool { return false }
+
 // Ask fails.
 func Ask(Place, byte) ([]byte, error) { return nil, errPlatform }

@@ -1,9 +1,12 @@
 package client
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -14,6 +17,7 @@ import (
 // as it is open. It is an io.ReadWriteCloser.
 type Stream struct {
 	*os.File
+	pid     int // of the resident process
 	control plain
 	mu      sync.Mutex // held while the control is read, and when it is closed
 }
@@ -51,7 +55,11 @@ func Open(p Place, r Request) (*Stream, error) {
 	}
 	c.patient()
 	_ = syscall.SetNonblock(pair[0], true) // so that Close ends a Read that waits
-	return &Stream{File: os.NewFile(uintptr(pair[0]), "the resident process"), control: c}, nil
+	s := &Stream{File: os.NewFile(uintptr(pair[0]), "the resident process"), control: c}
+	if peer, err := syscall.GetsockoptUcred(c.fd, syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
+		s.pid = int(peer.Pid)
+	}
+	return s, nil
 }
 
 // Lost is why a stream ended: ErrStopped when the resident process was asked to
@@ -84,6 +92,17 @@ func (s *Stream) Close() error {
 		s.control.close()
 	}
 	return err
+}
+
+// Stopped reports whether a signal has stopped the resident process.
+func (s *Stream) Stopped() bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(s.pid) + "/stat")
+	if err != nil {
+		return false
+	}
+	// the state stands behind the name, which may hold anything
+	_, rest, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+	return strings.HasPrefix(rest, "T")
 }
 
 // StoppedStatus is the status of a session that ended because the process does.

@@ -45,6 +45,13 @@ func Positional(args []string) ([]int, *Options, error) {
 	return o.at, &o, err
 }
 
+// ParallelOf is what a command line says about workers.
+func ParallelOf(args []string) Parallel {
+	var o Options
+	_ = o.parse(args) // pytest will say what is wrong
+	return o.Parallel
+}
+
 // Shape names what a command line says about which tests there are, but for
 // the places, names and marks that it asks for.
 func Shape(args []string) string {

@@ -179,7 +179,7 @@ func (s *Shapes) Learn(root string, state State) error {
 		if _, again := shapes[digest]; again || known && (said || s.compile == nil) {
 			continue
 		}
-		content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(p)))
+		content, err := os.ReadFile(file.Abs(root, filepath.FromSlash(p)))
 		if err != nil || Short(file.DigestOf(content)) != digest {
 			continue
 		}

@@ -142,7 +142,7 @@ func (d *Due) Rel(p string) string {
 }
 
 // Abs is a path that is relative to the root.
-func (d *Due) Abs(rel string) string { return filepath.Join(d.Root, filepath.FromSlash(rel)) }
+func (d *Due) Abs(rel string) string { return file.Abs(d.Root, filepath.FromSlash(rel)) }
 
 // matches reports whether a glob names one of the words.
 func (d *Due) matches(globs []string, words ...string) bool {
@@ -265,12 +265,12 @@ func (d *Due) Reach(e Edit) *Reached {
 	for _, p := range e.Tests {
 		in.Tests = append(in.Tests, d.Abs(p))
 	}
-	moved := map[string]bool{}
+	cameOrWent := map[string]bool{}
 	for _, p := range e.Moved {
-		moved[p] = true
+		cameOrWent[p] = true
 	}
 	for _, p := range c.changed {
-		if !moved[p] {
+		if !cameOrWent[p] {
 			in.Edited = append(in.Edited, d.Abs(p))
 		}
 	}
@@ -282,8 +282,11 @@ func (d *Due) Reach(e Edit) *Reached {
 	if c.opaque, all = d.starting(d.Opened.Opaque); all {
 		c.all = "a process was started while the session began: what it reads is not known"
 	}
-	if len(e.Moved) > 0 && len(d.Opened.Started) > 0 {
-		c.started, c.moved = d.looking(slices.DeleteFunc(slices.Clone(e.Moved), func(p string) bool { return output[p] }), e.Tests)
+	moved := slices.DeleteFunc(slices.Clone(e.Paths), func(p string) bool {
+		return output[p] || !filepath.IsAbs(p) && !slices.Contains(e.Moved, p) // what is opened outside of the root is not heard
+	})
+	if len(moved) > 0 && len(d.Opened.Started) > 0 {
+		c.started, c.moved = d.looking(moved, e.Tests)
 	}
 	return c
 }
@@ -349,5 +352,5 @@ func (c *Reached) Reason(it *pytest.Item) (Reason, bool) {
 	if c.opaque[rel] {
 		return Reason{Due: true, Text: c.changed[0] + " changed, and it starts processes: what these read is not known"}, true
 	}
-	return Reason{Due: true, Text: c.moved + " came or went, and it starts processes: what these look for is not known"}, true
+	return Reason{Due: true, Text: c.moved + " came, went or is not in the project, and it starts processes: what these look for is not known"}, true
 }

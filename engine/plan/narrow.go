@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -126,7 +127,7 @@ func (n *Narrow) between(d *Due, x *history.Execution, to history.State, cache m
 	edit := NewEdit(x.State.Differs(to), x.State, to)
 	for _, p := range edit.Paths {
 		names, ok := n.bodies(x.State[p], to[p])
-		if !ok || slices.Contains(d.Opened.Edges[""], p) || slices.Contains(x.Early, p) || d.named(p) ||
+		if !ok || filepath.IsAbs(p) || slices.Contains(d.Opened.Edges[""], p) || slices.Contains(x.Early, p) || d.named(p) ||
 			slices.ContainsFunc(names, func(name string) bool { return slices.Contains(x.Session[p], name) }) {
 			if hard.Paths = append(hard.Paths, p); slices.Contains(edit.Moved, p) {
 				hard.Moved = append(hard.Moved, p)

@@ -109,8 +109,13 @@ func (o *Opens) Doors() string { return o.dir }
 
 // Begin has to be called when all is compiled that nobody's processes read.
 func (o *Opens) Begin() {
-	if f, err := os.Open(o.wds[o.root][0]); err == nil {
-		f.Close() // if that is not heard, nothing is
+	o.mu.Lock()
+	root := o.wds[o.root] // none when it is gone
+	o.mu.Unlock()
+	if len(root) > 0 {
+		if f, err := os.Open(root[0]); err == nil {
+			f.Close() // if that is not heard, nothing is
+		}
 	}
 	o.now()
 	o.mu.Lock()

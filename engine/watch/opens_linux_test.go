@@ -110,3 +110,24 @@ func TestOpensNothing(t *testing.T) {
 		t.Error("there is no root to hear")
 	}
 }
+
+// TestOpensGone has the folder go before the tests begin.
+func TestOpensGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o, err := HearOpens([]string{dir}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	o.Take() // hears of it
+	o.Begin()
+	if _, whole := o.Take(); whole {
+		t.Error("all was heard of a folder that is gone")
+	}
+}

@@ -37,7 +37,7 @@ func TestStateOf(t *testing.T) {
 	if err := opened.Save(workspace.StateFolder(state, root)); err != nil {
 		t.Fatal(err)
 	}
-	first := workspace.StateOf(state, cfg)
+	first := workspace.StateOf(state, cfg, nil)
 	var names []string
 	for p := range first {
 		names = append(names, p)
@@ -47,7 +47,7 @@ func TestStateOf(t *testing.T) {
 	}
 	differs := func(want ...string) {
 		t.Helper()
-		now := workspace.StateOf(state, cfg)
+		now := workspace.StateOf(state, cfg, nil)
 		if diff := cmp.Diff(want, first.Differs(now)); diff != "" {
 			t.Errorf("want (-), got (+):\n%s", diff)
 		}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/lsp/server"
@@ -139,17 +140,36 @@ func (f *forwarder) serve(ctx context.Context) error {
 		}
 		stop := context.AfterFunc(ctx, func() { h.Close() })
 		ended := make(chan struct{})
+		l := &life{}
+		h = watched{h, l}
 		go func() {
 			defer close(ended)
-			f.fromHost(h)
+			f.fromHost(h, l)
 		}()
+		over := make(chan struct{})
+		var silent atomic.Bool
+		var watching sync.WaitGroup
+		if p, ok := h.(watched).Host.(Process); ok {
+			watching.Go(func() {
+				f.watch(p, l, over, func() {
+					silent.Store(true)
+					p.Close()
+				})
+			})
+		}
 		f.resume(h)
 		<-ended
+		close(over)
+		watching.Wait()
 		f.mu.Lock()
 		f.host = nil
 		ending := f.ending || ctx.Err() != nil
 		f.mu.Unlock()
-		if !ending {
+		switch {
+		case ending:
+		case silent.Load():
+			why = ErrSilent
+		default:
 			why = h.Lost()
 		}
 		stop()
@@ -194,18 +214,21 @@ func (f *forwarder) resume(h Host) {
 }
 
 // fromHost passes on what a host says, until it says no more.
-func (f *forwarder) fromHost(h Host) {
+func (f *forwarder) fromHost(h Host, l *life) {
 	r := bufio.NewReaderSize(h, 64<<10)
 	for {
 		m, err := read(r)
 		if err != nil {
 			return
 		}
+		l.heard.Store(true)
 		f.mu.Lock()
 		m = f.said.fromHost(m, f.lost)
 		f.mu.Unlock()
 		if m != nil {
+			l.saying.Store(true)
 			f.say(m)
+			l.saying.Store(false)
 		}
 	}
 }

@@ -212,7 +212,7 @@ func (s *session) waiting() []*call {
 // nothing.
 func (s *session) fromHost(m *message, lost int) *message {
 	switch {
-	case m.method == "" && m.id == ourInitialize:
+	case m.method == "" && (m.id == ourInitialize || m.id == ourPing):
 		return nil
 	case m.method == "" && strings.HasPrefix(m.id, ourDiscovery):
 		var a struct{ Result json.RawMessage }

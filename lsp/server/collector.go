@@ -30,6 +30,7 @@ type collector struct {
 	state   *state            // of the project, before pytest began
 	before  map[string]string // of the files that were asked for, before pytest began
 	items   []plan.Item
+	workers int
 	sources map[string]*source
 	settled sync.WaitGroup
 	bad     []string // files in which a test failed
@@ -66,7 +67,7 @@ func (c *collector) ref(path, name string) testproto.Ref {
 // started knows what was really collected.
 func (c *collector) started(e *run.Started) {
 	s := c.server
-	c.items = e.Items
+	c.items, c.workers = e.Items, e.Workers
 	s.results.collected(c.part.running())
 	c.sources = map[string]*source{}
 	var paths []string
@@ -94,9 +95,10 @@ func (c *collector) started(e *run.Started) {
 	c.run.progress.report(0, len(e.Items))
 }
 
-// next says which test runs now. With one worker they run in their order.
+// next says which test runs now. With one worker they run in their order; which
+// of several run is not told.
 func (c *collector) next(i int) {
-	if c.run.announce.on && i < len(c.items) {
+	if c.workers <= 1 && c.run.announce.on && i < len(c.items) {
 		path, name := split(c.root, c.items[i].ID)
 		c.run.announce.state(testproto.Change{Ref: c.ref(path, name), State: testproto.Started})
 	}

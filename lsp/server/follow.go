@@ -69,7 +69,7 @@ func (s *server) followFolder(f *folder, w *followed) {
 	r := whole.request(s, cfg, env)
 	r.Static = true
 	if f.moved.Swap(false) || w.disk == nil {
-		w.disk = workspace.StateOf(r.State, cfg)
+		w.disk = workspace.StateOf(r.State, cfg, r.Env)
 		w.looks++
 		if f.setDue(s.lookDue(snap, &r)) {
 			defer s.redraw(s.base)

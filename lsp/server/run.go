@@ -22,6 +22,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 	"github.com/dx-py/dx-py-ls/engine/run"
+	"github.com/dx-py/dx-py-ls/engine/verify"
 	"github.com/dx-py/dx-py-ls/lsp/testproto"
 )
 
@@ -292,6 +293,15 @@ func (s *server) runPart(ctx context.Context, r *testRun, p *part) error {
 	}
 	own := configFor(cfg, q.Args, vars)
 	q.Root, q.Config = own.Root, own
+	if p.kind == "" {
+		// What this run and the settings ask pytest for are flags, as on the command line.
+		s.mu.Lock()
+		flags := slices.Concat(p.folder.args(s), p.args)
+		s.mu.Unlock()
+		if err := verify.Workers(&q, config.ParallelOf(flags), own, vars, s.opts.Version, false); err != nil {
+			return err
+		}
+	}
 	if p.due != nil {
 		p.due.Narrow(&q, vars)
 	}

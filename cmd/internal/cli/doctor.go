@@ -167,7 +167,7 @@ func (p *program) workers(d *page, r engine.Request, x pool.Inspection) {
 	case r.Workers > 1:
 		d.line("workers", "%d", r.Workers)
 	default:
-		d.line("workers", "1; -n auto would be %d", processors(p.env))
+		d.line("workers", "1; -n auto would be %d", verify.Processors(p.env))
 	}
 	if x.Alone == "" && x.Apart != "" {
 		d.line("", "several would each collect for themselves: %s", x.Apart)

@@ -206,6 +206,34 @@ func TestEditorKilled(t *testing.T) {
 	}
 }
 
+// TestEditorStopped stops the resident process in the middle of a session: the
+// editor is served within seconds, and told of it once.
+func TestEditorStopped(t *testing.T) {
+	h := newHome(t, map[string]string{"test_a.py": "def test_a(): pass\n"})
+	e := h.editor()
+	e.tests("one", "passed")
+	pid := h.pid()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var r testproto.DiscoverResult
+	e.Call(testproto.MethodDiscoverTests, nil, &r)
+	if len(r.Tests) != 2 {
+		t.Errorf("the tree: %+v", r.Tests)
+	}
+	e.tests("two", "passed")
+	if all := e.Said("window/logMessage"); len(all) != 1 || !strings.Contains(string(all[0]), "does not answer") {
+		t.Errorf("the user is told %s", all)
+	}
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	e.tests("three", "passed")
+	if h.pid() != pid {
+		t.Errorf("processes %d and %d", pid, h.pid())
+	}
+}
+
 // TestEditorOfNode has editors with another limit of open files than the shell,
 // as all that Node.js starts. One that comes to a shell's resident process is
 // served; where it has started one, the shell gets its own.

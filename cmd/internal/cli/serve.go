@@ -82,7 +82,7 @@ type hosts struct {
 // open has the resident process serve, and starts one where there is none; where
 // it cannot be, or was ended on purpose, this process serves.
 func (h *hosts) open(ctx context.Context, folders []string, lost int, why error) (forward.Host, error) {
-	alone := errors.Is(why, client.ErrStopped) || lost > 1 && time.Since(h.since) < steady
+	alone := errors.Is(why, client.ErrStopped) || errors.Is(why, forward.ErrSilent) || lost > 1 && time.Since(h.since) < steady
 	for _, dir := range folders {
 		cfg, err := config.Load(config.Input{Dir: dir, AddOpts: h.env["PYTEST_ADDOPTS"]}, pytest.Newest)
 		alone = alone || err == nil && unwelcome(cfg, testFlags{})

@@ -135,11 +135,6 @@ func (p *program) repeat(f testFlags) error {
 	return lines.Err()
 }
 
-// worthwhile is how many seconds plain pytest must take for several workers to
-// be used unasked: the processes cost some 20 ms, module fixtures are set up
-// in each.
-const worthwhile = 2
-
 // test runs what the flags say, once or, with --stress, until something fails.
 func (p *program) test(f testFlags) error {
 	rounds, err := number("--stress", f.stress)

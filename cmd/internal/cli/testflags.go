@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,76 +159,6 @@ func number(flag, value string) (int, error) {
 		return 0, fmt.Errorf("%s %s: it takes a number", flag, value)
 	}
 	return int(n), nil
-}
-
-// workers is the number of workers, and how tests are given to them: what the
-// flags say, else [tool.dx-py], else addopts and PYTEST_ADDOPTS. 0 is that
-// none of them says a number.
-func (f *testFlags) workers(cfg *config.Config, env map[string]string) (n int, dist plan.Dist, err error) {
-	var theirs config.Parallel
-	tool := ""
-	if cfg != nil {
-		theirs, tool = cfg.Parallel, cfg.Tool.WorkerCount()
-	}
-	said := func(values ...string) string {
-		for _, v := range values {
-			if v != "" {
-				return v
-			}
-		}
-		return ""
-	}
-	dist = plan.Dist(said(f.parallel.Dist, theirs.Dist))
-	if dist != "" && !slices.Contains(plan.Dists, dist) {
-		return 0, "", fmt.Errorf("--dist %s: there are %s", dist, join(plan.Dists))
-	}
-	tx := f.parallel.Tx
-	if len(tx) == 0 {
-		tx = theirs.Tx
-	}
-	switch w := said(f.parallel.Workers, tool, theirs.Workers); {
-	case w == "auto" || w == "logical":
-		if n = processors(env); said(f.parallel.Max, theirs.Max) != "" {
-			limit, err := number("--maxprocesses", said(f.parallel.Max, theirs.Max))
-			if err != nil {
-				return 0, "", err
-			}
-			n = min(n, max(limit, 1))
-		}
-	case w != "":
-		v, err := strconv.ParseUint(w, 10, 16)
-		if err != nil {
-			return 0, "", fmt.Errorf("-n %s: there are a number and auto", w)
-		}
-		n = max(int(v), 1)
-	case len(tx) > 0:
-		for _, spec := range tx {
-			count, _, star := strings.Cut(spec, "*")
-			if v, err := strconv.Atoi(count); star && err == nil {
-				n += v
-			} else {
-				n++
-			}
-		}
-		n = max(n, 1)
-	}
-	return n, dist, nil
-}
-
-// processors is what auto means; the variable is pytest-xdist's.
-func processors(env map[string]string) int {
-	if n, err := strconv.Atoi(env["PYTEST_XDIST_AUTO_NUM_WORKERS"]); err == nil && n > 0 {
-		return n
-	}
-	return runtime.NumCPU()
-}
-
-func join(dists []plan.Dist) string {
-	names := make([]string, len(dists))
-	for i, d := range dists {
-		names[i] = string(d)
-	}
-	return strings.Join(names, ", ")
 }
 
 // limit is how long a test may take. Where pytest-timeout is installed its

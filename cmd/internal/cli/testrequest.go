@@ -96,14 +96,8 @@ func (p *program) profile(f *testFlags, dir string) (vars []string, err error) {
 
 // apply puts what the flags say of the run into the request.
 func (f *testFlags) apply(r *engine.Request, cfg *config.Config, env map[string]string) (err error) {
-	if r.Workers, r.Dist, err = f.workers(cfg, env); err != nil {
+	if err := verify.Workers(r, f.parallel, cfg, env, Version, f.exact); err != nil {
 		return err
-	}
-	if r.Workers == 0 {
-		r.Workers = 1
-		if v, ok := verify.Kept(*r, Version); ok && !f.exact && v.Parallel && v.Seconds > worthwhile {
-			r.Workers = processors(env)
-		}
 	}
 	limit, more, err := f.limit(r.Env, cfg)
 	if err != nil {
