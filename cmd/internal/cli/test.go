@@ -235,7 +235,11 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) (err error) {
 	problems := report.Problems{Out: p.stderr}
 	switch f.format {
 	case "jsonl":
-		lines = report.NewJSONL(p.stdout)
+		out := p.stdout
+		if p.call != nil {
+			out = p.call.Output()
+		}
+		lines = report.NewJSONL(out)
 		sinks, r.Texts, r.Terminal = append(sinks, lines), true, false
 	default:
 		r.Stdout, r.Stdin = asFile(p.stdout), asFile(p.stdin)
