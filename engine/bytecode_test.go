@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -50,6 +51,94 @@ func TestSameSecondEdits(t *testing.T) {
 				if got := w.run(e, r); got.Outcomes["test_a.py::test_all"] != "failed" {
 					t.Errorf("pytest %s, living engine %v: the edit of %s is not seen", v, living, name)
 				}
+			}
+		}
+	}
+}
+
+// compiling imports a module that was compiled before its source got here, one
+// that is edited while it is compiled, and one that pytest rewrites meanwhile;
+// the edits leave size and time alone.
+const compiling = `
+import importlib, os, py_compile, shutil, sys, time
+sys.path[:0] = [sys.argv[1], "."]
+sys.dont_write_bytecode = False
+from dxworker import bytecode
+from importlib import _bootstrap_external as loader
+bytecode.install()
+bytecode.install_rewritten()
+
+def fresh(name):
+    sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    return importlib.import_module(name)
+
+def write(path, value):
+    with open(path, "w") as f:
+        f.write("VALUE = %d\n" % value)
+    os.utime(path, (1000, 1000))
+
+def compiled(name):
+    return os.stat(loader.cache_from_source(name + ".py")).st_mtime_ns
+
+count = []
+compiler = loader.SourceLoader.source_to_code
+def source_to_code(self, data, path, **kwargs):
+    count.append(os.path.basename(path))
+    return compiler(self, data, path, **kwargs)
+loader.SourceLoader.source_to_code = source_to_code
+
+write("copied.py", 1)
+fresh("copied")
+os.utime(loader.cache_from_source("copied.py"), (1000, 1000))
+time.sleep(0.03)  # behind what a clock of files may miss
+for _ in range(3):
+    module = fresh("copied")
+    assert type(module.__cached__) is str and os.path.exists(module.__cached__), module.__cached__
+print(count, os.listdir("__pycache__") == [os.path.basename(module.__cached__)])
+
+write("edited.py", 1)
+time.sleep(0.03)
+def editing(self, data, path, **kwargs):
+    code = compiler(self, data, path, **kwargs)
+    write("edited.py", 2)
+    return code
+loader.SourceLoader.source_to_code = editing
+first = fresh("edited").VALUE
+loader.SourceLoader.source_to_code = compiler
+print(first, fresh("edited").VALUE)
+
+import pytest
+from _pytest.assertion import rewrite
+write("test_edited.py", 1)
+time.sleep(0.03)
+rewriting = rewrite.rewrite_asserts
+def editing(*args):
+    rewriting(*args)
+    write("test_edited.py", 2)
+seen = []
+class Plugin:
+    def pytest_collection_modifyitems(self):
+        seen.append(sys.modules.pop("test_edited").VALUE)
+rewrite.rewrite_asserts = editing
+pytest.main(["-q", "-p", "no:cacheprovider", "test_edited.py"], plugins=[Plugin()])
+rewrite.rewrite_asserts = rewriting
+pytest.main(["-q", "-p", "no:cacheprovider", "test_edited.py"], plugins=[Plugin()])
+print(seen)
+`
+
+func TestCompiledIsAsOldAsItsSource(t *testing.T) {
+	workers, err := filepath.Abs("../pyworkers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range enginetest.Versions {
+		cmd := exec.Command(enginetest.Python(t, v), "-c", compiling, workers)
+		cmd.Dir = t.TempDir()
+		out, err := cmd.CombinedOutput()
+		for _, want := range []string{"['copied.py', 'copied.py'] True\n", "\n1 2\n", "\n[1, 2]\n"} {
+			if err != nil || !strings.Contains("\n"+string(out), want) {
+				t.Errorf("%s: %v, not %q in\n%s", v, err, want, out)
 			}
 		}
 	}

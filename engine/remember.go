@@ -139,7 +139,7 @@ func aside(state, after history.State, root string, began time.Time) {
 		if _, was := state[p]; was {
 			continue
 		}
-		id, there := file.Stat(file.Abs(root, filepath.FromSlash(p)))
+		id, there := file.StatAny(file.Abs(root, filepath.FromSlash(p))) // a folder that was listed, too
 		if there && max(id.MtimeNs, id.CtimeNs) < began.UnixNano() {
 			state[p] = after[p]
 		}

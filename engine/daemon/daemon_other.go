@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 
 	"github.com/dx-py/dx-py-ls/engine"
@@ -18,6 +19,9 @@ func (*server) engine(string) *engine.Engine { return nil }
 type conn struct{}
 
 func (*conn) begin() {}
+
+// Output is the caller's standard output.
+func (c *Call) Output() io.Writer { return c.Files[1] }
 
 var errPlatform = errors.New("a resident process works on Linux only so far")
 

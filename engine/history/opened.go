@@ -18,8 +18,8 @@ const openedVersion = 2
 const maxOpened = 100_000
 
 // Opened is which files of the project were seen to be opened by code in which
-// others, over all runs. Paths are relative to the root; "" is no file's: all
-// tests'.
+// others, over all runs. Paths are relative to the root, or absolute where they
+// are outside of it; "" is no file's: all tests'.
 type Opened struct {
 	Edges   map[string][]string // by opener; folders that were listed are among the paths
 	Started map[string][]string // by openers that start processes, what was opened meanwhile, by these or others; folders end in a slash
@@ -27,8 +27,7 @@ type Opened struct {
 	Written []string            // files that tests write
 }
 
-// Seen is what a run saw. Paths are absolute, but for openers that are relative
-// to the root already.
+// Seen is what a run saw. Paths are absolute, or relative to the root.
 type Seen struct {
 	Edges   map[string][]string
 	Started []string // openers
@@ -52,22 +51,22 @@ func LoadOpened(dir string) (o Opened) {
 
 // Add adds what a run saw, and reports whether that is new.
 func (o *Opened) Add(root string, seen Seen) (added bool) {
-	rel := func(p string) (string, bool) {
-		if p == "" || !filepath.IsAbs(p) {
-			return filepath.ToSlash(p), true
+	rel := func(p string) string {
+		if r, in := file.Rel(root, p); in && filepath.IsAbs(p) {
+			return r
 		}
-		return file.Rel(root, p)
+		return filepath.ToSlash(p)
 	}
 	if o.Edges == nil || o.size() > maxOpened {
 		o.Edges, added = map[string][]string{}, true
 	}
 	add := func(list *[]string, paths []string) {
 		for _, p := range paths {
-			to, in := rel(strings.TrimSuffix(p, "/"))
+			to := rel(strings.TrimSuffix(p, "/"))
 			if strings.HasSuffix(p, "/") {
 				to += "/"
 			}
-			if in && !slices.Contains(*list, to) {
+			if !slices.Contains(*list, to) {
 				*list = append(*list, to)
 				added = true
 			}
@@ -75,24 +74,22 @@ func (o *Opened) Add(root string, seen Seen) (added bool) {
 	}
 	compiled := func(p string) bool { return strings.HasSuffix(p, ".pyc") }
 	for opener, paths := range seen.Edges {
-		if from, in := rel(opener); in {
-			list := o.Edges[from]
-			if add(&list, slices.DeleteFunc(slices.Clone(paths), compiled)); len(list) > 0 {
-				o.Edges[from] = list
-			}
+		from := rel(opener)
+		list := o.Edges[from]
+		if add(&list, slices.DeleteFunc(slices.Clone(paths), compiled)); len(list) > 0 {
+			o.Edges[from] = list
 		}
 	}
 	for _, opener := range seen.Started {
-		if from, in := rel(opener); in {
-			list, was := o.Started[from]
-			if add(&list, seen.Read); !was {
-				added = true
-			}
-			if o.Started == nil {
-				o.Started = map[string][]string{}
-			}
-			o.Started[from] = list
+		from := rel(opener)
+		list, was := o.Started[from]
+		if add(&list, seen.Read); !was {
+			added = true
 		}
+		if o.Started == nil {
+			o.Started = map[string][]string{}
+		}
+		o.Started[from] = list
 	}
 	if seen.All && len(o.Opaque) > 0 {
 		o.Opaque, added = nil, true
@@ -116,7 +113,7 @@ func (o *Opened) Observed(root string) map[string][]string {
 	if len(o.Edges)+len(o.Started) == 0 {
 		return nil
 	}
-	abs := func(rel string) string { return filepath.Join(root, filepath.FromSlash(rel)) }
+	abs := func(rel string) string { return file.Abs(root, filepath.FromSlash(rel)) }
 	out := make(map[string][]string, len(o.Edges))
 	for _, by := range []map[string][]string{o.Edges, o.Started} {
 		for _, from := range slices.Sorted(maps.Keys(by)) {

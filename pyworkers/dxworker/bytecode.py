@@ -1,46 +1,84 @@
 """Compiled modules that are older than their source are not used.
 
 Python's own check, and that of pytest's rewritten modules, compares the source's size and the second of its time: of two edits
-within a second that leave the size alone the second is missed. Who runs tests at once behind each edit meets that."""
+within a second that leave the size alone the second is missed. Who runs tests at once behind each edit meets that. Those that are
+written here are as old as what they were compiled from: an edit meanwhile makes them older than their source."""
 import os
+import sys
+import time
 
 from .observer import STDLIB
 
+TICK = 20_000_000  # clocks of files tick in ms
+
 
 def stale(source, compiled):
-    """Whether a compiled module may have been written before the source was changed the last time (clocks of files tick in ms)."""
+    """Whether a compiled module may have been written before the source was changed the last time."""
     try:
         return os.stat(source).st_ctime_ns >= os.stat(compiled).st_mtime_ns
     except OSError:
         return False
 
 
+def aged(compiled, before):
+    """Makes a compiled module as old as what it was compiled from."""
+    try:
+        os.utime(compiled, ns=(before, before))
+    except OSError:
+        pass
+
+
 known = None  # of reuse.py: what is remembered of files that are about to be rewritten
+
+
+class Unread(str):
+    """Where a compiled module is written that is not to be read: the loader asks for the text of a name when it reads."""
+
+    def __str__(self):
+        return str.__str__(self) + ".none"
 
 
 def install():
     """For all that is imported from here on, but what is installed."""
     from importlib import _bootstrap_external as loader
-    find = loader.cache_from_source
+    find, write = loader.cache_from_source, loader._write_atomic
 
     def cache_from_source(path, *args, **kwargs):
         compiled = find(path, *args, **kwargs)
-        if not path.startswith(STDLIB) and "site-packages" not in path and stale(path, compiled):
-            raise NotImplementedError  # what the loader takes for "has none": it compiles, and writes nothing
+        if sys._getframe(1).f_code.co_name != "get_code" or path.startswith(STDLIB) or "site-packages" in path:
+            return compiled
+        if stale(path, compiled) or not os.path.exists(compiled):
+            compiled = Unread(compiled)
+            compiled.before = time.time_ns() - TICK
         return compiled
 
-    loader.cache_from_source = cache_from_source
+    def _write_atomic(path, data, *args, **kwargs):
+        if type(path) is not Unread:
+            return write(path, data, *args, **kwargs)
+        plain = str.__str__(path)
+        write(plain, data, *args, **kwargs)
+        aged(plain, path.before)
+
+    loader.cache_from_source, loader._write_atomic = cache_from_source, _write_atomic
 
 
 def install_rewritten():
     """For what pytest rewrites from here on."""
     from _pytest.assertion import rewrite
-    read = getattr(rewrite, "_read_pyc", None)
-    if read is None:
+    read, write = getattr(rewrite, "_read_pyc", None), getattr(rewrite, "_write_pyc", None)
+    if read is None or write is None:
         return
+    before = {}
 
     def read_pyc(source, pyc, *args, **kwargs):
+        before[str(pyc)] = time.time_ns() - TICK
         code = None if stale(str(source), str(pyc)) else read(source, pyc, *args, **kwargs)
         return known.code(str(source)) if code is None and known is not None else code
 
-    rewrite._read_pyc = read_pyc
+    def write_pyc(state, code, stat, pyc):
+        done = write(state, code, stat, pyc)
+        if done and str(pyc) in before:
+            aged(str(pyc), before.pop(str(pyc)))
+        return done
+
+    rewrite._read_pyc, rewrite._write_pyc = read_pyc, write_pyc

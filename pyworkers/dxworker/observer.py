@@ -19,6 +19,10 @@ OWN = tuple(os.sep + os.path.join(*name) + os.sep for name in (("_pytest",), ("p
 # hypothesis gathers constants from all sources that are loaded, and keeps them: inputs of its own tests, which go by files.
 HYPOTHESIS, GATHERED = os.sep + "hypothesis" + os.sep, os.sep + os.path.join(".hypothesis", "constants", "")
 
+# Outside of the root, what is installed, and what tools keep.
+INSTALLED = tuple({os.path.join(p, "") for p in (sys.prefix, sys.base_prefix, STDLIB[0])})
+ASIDE = ("site-packages", os.sep + ".git" + os.sep, os.sep + ".hg" + os.sep, "__pycache__")
+
 LIB = STDLIB[0]
 LINECACHE, TRACEBACKS = LIB + "linecache.py", (LIB + "traceback.py", LIB + "warnings.py")
 BETWEEN = (LINECACHE, LIB + "tokenize.py", LIB + "inspect.py", LIB + "doctest.py", LIB + "codecs.py", "<frozen codecs>")
@@ -71,12 +75,25 @@ class Observer:
     _open, _close, _pid, _wait = staticmethod(os.open), staticmethod(os.close), staticmethod(os.getpid), getattr(os, "waitid", None)
 
     def __init__(self):
-        self.root, self.test = None, ""
+        self.root, self.top, self.test = None, None, ""
         self.edges, self.opaque, self.started, self.written = {}, set(), set(), set()
         self.doors, self.ajar = None, None  # the folder by which the engine hears what processes open; the number of an open door
 
     def begin(self, root):
         self.root = os.path.join(str(root), "")
+        top = str(root)
+        while not os.path.exists(os.path.join(top, ".git")) and not os.path.exists(os.path.join(top, ".hg")):
+            if os.path.dirname(top) == top:
+                return
+            top = os.path.dirname(top)
+        # The repository around the root: what is read there may be part of it all the same.
+        self.top = os.path.join(top, "") if top != str(root) else None
+
+    def _within(self, path):
+        if path.startswith(self.root) or path + os.sep == self.root:
+            return True
+        return self.top is not None and path.startswith(self.top) and path not in self.written and not path.startswith(INSTALLED) and not any(
+            part in path for part in ASIDE)
 
     def event(self, event, args):
         """Called by the audit hook, for events in project code and in all else."""
@@ -89,7 +106,7 @@ class Observer:
             if not path:
                 return
             path = os.path.abspath(os.fsdecode(path))
-            if not path.startswith(self.root):
+            if not self._within(path):
                 return
             if isinstance(flags, int) and flags & WRITING:
                 self.written.add(path)
@@ -100,11 +117,11 @@ class Observer:
         elif event in LISTS:
             if not isinstance(args[0], int):
                 path = os.path.abspath(os.fsdecode(args[0]) if args[0] is not None else ".")
-                if (path.startswith(self.root) or path + os.sep == self.root) and not os.path.isfile(path):  # glob tries each
+                if self._within(path) and not os.path.isfile(path):  # glob tries each
                     self._edge(path, sys._getframe(2))
         elif event in OPENS:
             path = os.path.abspath(os.fsdecode(args[0])) if args and isinstance(args[0], (str, bytes)) and args[0] else ""
-            if path.startswith(self.root):
+            if self._within(path):
                 self._edge(path, sys._getframe(2))
         elif event in STARTS:
             self._starts()
@@ -160,7 +177,7 @@ class Observer:
         nearest = True
         while frame is not None:
             name = frame.f_code.co_filename
-            if name.startswith(self.root) and "site-packages" not in name:
+            if name.startswith(self.root) and "site-packages" not in name or self.top is not None and name.startswith(self.top) and self._within(name):
                 return name
             if nearest:
                 if name.startswith("<frozen importlib"):

@@ -29,9 +29,14 @@ func TestStalledReader(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.Close()
-		for full := 0; full < 32<<10; time.Sleep(time.Millisecond) { // of 64 kB, in pages that are not full; there is no event for that
-			if full, err = unix.IoctlGetInt(int(r.Fd()), unix.TIOCINQ); err != nil {
+		// Of 64 kB, in pages that are not full, and for a while no more: there is no event for that.
+		for full, same := 0, 0; full < 32<<10 || same < 100; time.Sleep(time.Millisecond) {
+			now, err := unix.IoctlGetInt(int(r.Fd()), unix.TIOCINQ)
+			if err != nil {
 				t.Fatal(err)
+			}
+			if same++; now != full {
+				full, same = now, 0
 			}
 		}
 		late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
@@ -43,6 +48,13 @@ func TestStalledReader(t *testing.T) {
 		_ = cmd.Wait()
 		if status := cmd.ProcessState.ExitCode(); !late.Stop() || status != 2 {
 			t.Errorf("%s: exit status %d", args, status)
+		}
+		if s := h.run("daemon", "status"); !strings.Contains(s.out, "(0 now)") {
+			// The client's end is told to the resident process a moment before or behind that.
+			for began := time.Now(); !strings.Contains(s.out, "(0 now)") && time.Since(began) < time.Minute; s = h.run("daemon", "status") {
+				time.Sleep(10 * time.Millisecond)
+			}
+			h.want(s, 0, "(0 now)")
 		}
 		r.Close()
 		h.want(h.run("test", "-q", "test_b.py"), 0, "1 passed")
