@@ -205,48 +205,50 @@ func (s *server) reached(r *testRun, now map[*folder]*edits) (paths []string, ou
 			continue
 		}
 		differs := slices.Sorted(maps.Keys(e.paths))
-		found, err := s.dependents(p, differs)
+		found, counted, err := s.dependents(p, differs)
 		if err != nil {
 			out, paths = append(out, p), append(paths, differs...) // pytest will say what is wrong
 			continue
 		}
 		if found != nil {
-			out, paths = append(out, found), append(paths, differs...)
+			out, paths = append(out, found), append(paths, counted...)
 		}
 	}
 	return paths, out
 }
 
+// foreign are the files that the tests do not write themselves, and their names
+// relative to the root.
+func foreign(changed, written []string, rel func(path string) string) (paths, rels []string) {
+	for _, path := range changed {
+		if r := rel(path); !slices.Contains(written, r) {
+			paths, rels = append(paths, path), append(rels, r)
+		}
+	}
+	return paths, rels
+}
+
 // dependents are what a part has of tests that files reach, nil for none: by
 // functions only those that are due, where an audit has shown that this can be
-// done.
-func (s *server) dependents(p *part, changed []string) (*part, error) {
+// done. counted are those of the files that the tests do not write themselves.
+func (s *server) dependents(p *part, changed []string) (found *part, counted []string, err error) {
 	snap := p.folder.ws.Disk()
 	cfg, env, err := snap.Configure()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	q := p.request(s, cfg, env)
 	on, err := engine.Dependence(snap, &q)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	written := map[string]bool{}
-	for _, rel := range on.Opened.Written {
-		written[rel] = true
-	}
-	var rels []string
-	for _, path := range changed {
-		if r := on.Rel(path); !written[r] {
-			rels = append(rels, r)
-		}
-	}
+	counted, rels := foreign(changed, on.Opened.Written, on.Rel)
 	if len(rels) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	items, err := s.listed(p)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c := on.Reach(plan.Edit{Paths: rels, Moved: rels})
 	one := *p
@@ -271,9 +273,9 @@ func (s *server) dependents(p *part, changed []string) (*part, error) {
 		}
 	}
 	if len(one.keys) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return &one, nil
+	return &one, counted, nil
 }
 
 // take has a part run a test as another one has it: its file, when it need not

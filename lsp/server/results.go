@@ -161,6 +161,14 @@ func (r *results) of(path, name string) (k *known, stale bool) {
 	return f.tests[name], f.outdated(name)
 }
 
+// any reports whether a result is known of a file.
+func (r *results) any(path string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.files[path]
+	return f != nil && len(f.tests) > 0
+}
+
 // because says what made a result stale; "" for the file itself.
 func (r *results) because(path, name string) string {
 	r.mu.Lock()

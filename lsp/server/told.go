@@ -59,7 +59,7 @@ func (p *publisher) document(d *document) {
 		}
 	}
 	r.Generation = s.found.next()
-	s.tellEncoded(testproto.MethodDiscoveredTests, appendDiscovered(make([]byte, 0, 512*(1+len(r.Tests))), &r))
+	s.tellEncoded(testproto.MethodDiscoveredTests, appendDiscovered(make([]byte, 0, 512+384*len(r.Tests)), &r))
 }
 
 // widened are tests of which no row has moved: where the last line of one is

@@ -178,7 +178,7 @@ func (s *server) nodes(f *folder, path string) []testproto.TestItem {
 func (s *server) nodesOf(f *folder, v *workspace.View, l *lines, shown map[string]learnt, states bool) []testproto.TestItem {
 	t := &treeOf{
 		s: s, states: states, f: f, id: f.refOf(f.rootOf(), key{path: v.Path}).ID, v: v, l: l, have: map[string]bool{}, below: map[string]int{}, classes: map[string]spot{},
-		learnt: shown, out: make([]testproto.TestItem, 0, 2*len(v.Items)),
+		learnt: shown, known: s.results.any(v.Path), out: make([]testproto.TestItem, 0, 2*len(v.Items)),
 	}
 	t.uri = string(s.uriOf(v.Path))
 	for _, c := range classSpots(v) {
@@ -203,6 +203,8 @@ type treeOf struct {
 	classes map[string]spot
 	learnt  map[string]learnt
 	states  bool // how they ended is wanted
+	known   bool // something is known of how some ended
+	last    last
 	out     []testproto.TestItem
 }
 
@@ -219,6 +221,13 @@ func (t *treeOf) add(name, parent, label string, kind testproto.Kind) *testproto
 
 // sortText orders up to a million siblings.
 func sortText(n int) string {
+	if n < len(sortTexts) {
+		return sortTexts[n]
+	}
+	return newSortText(n)
+}
+
+func newSortText(n int) string {
 	b := []byte("000000")
 	for i := len(b) - 1; i >= 0 && n > 0; i, n = i-1, n/10 {
 		b[i] += byte(n % 10)
@@ -226,7 +235,55 @@ func sortText(n int) string {
 	return string(b)
 }
 
+// sortTexts are those of most.
+var sortTexts = func() (out [1000]string) {
+	for n := range out {
+		out[n] = newSortText(n)
+	}
+	return out
+}()
+
+// last is the function of which the case before was.
+type last struct {
+	it    *pytest.Item
+	bare  string // the id without the case
+	id    string // of its node
+	name  string
+	rng   *testproto.Range
+	uri   string
+	count int // of its cases
+}
+
+// another adds one more case of the function of the item before: of 2,000 items
+// most are such, and all but the case is as it was.
+func (t *treeOf) another(it *pytest.Item) bool {
+	l := &t.last
+	if l.it == nil || it.Kind != pytest.Case || !it.Exact() || it.Head != l.it.Head || it.Source != l.it.Source || len(t.learnt) > 0 || t.known {
+		return false
+	}
+	n := len(l.bare)
+	if len(it.ID) < n+2 || it.ID[:n] != l.bare || it.ID[n] != '[' {
+		return false
+	}
+	id := it.ID
+	if l.bare != l.id {
+		id = l.id + it.ID[n:]
+	}
+	t.out = append(t.out, testproto.TestItem{
+		ID: id, Root: string(t.f.uri), Kind: testproto.Case, Label: it.ID[n+1 : len(it.ID)-1], Parent: l.id, SortText: sortText(l.count),
+		Origin: testproto.Static, URI: l.uri, Range: l.rng,
+	})
+	l.count++
+	return true
+}
+
 func (t *treeOf) item(it *pytest.Item) {
+	if t.another(it) {
+		return
+	}
+	if t.last.it != nil {
+		t.below[t.last.name], t.last.it = t.last.count, nil
+	}
 	id := pytest.ParseID(it.ID)
 	parent := ""
 	for i, n := range id.Names {
@@ -257,6 +314,7 @@ func (t *treeOf) item(it *pytest.Item) {
 		node := t.add(parent+id.Case, parent, id.Case[1:len(id.Case)-1], testproto.Case)
 		node.Range, node.URI = t.place(it)
 		node.State = t.state(parent + id.Case)
+		t.last = last{it, it.ID[:len(it.ID)-len(id.Case)], t.id + parent, parent, node.Range, node.URI, t.below[parent]}
 	}
 	if !it.Exact() {
 		t.cases(it, parent)

@@ -83,6 +83,15 @@ func (p *program) affectedOnly(ws *workspace.Workspace, r *engine.Request, f *te
 	return d, nil
 }
 
+// quiet looks whether nothing can be due; nil where that is not asked for. A
+// resident process knows without.
+func (p *program) quiet(f testFlags, r *engine.Request) (q *engine.Quiet, unchanged int, still bool) {
+	if p.call != nil || f.since != "" || r.Config == nil || !r.Env.HasPytest || r.State == "" {
+		return nil, 0, false
+	}
+	return engine.LookQuiet(r)
+}
+
 // unchangedLine says what was left out. Nothing of it is said to have passed.
 func unchangedLine(ran, unchanged int, since string) string {
 	why := "unchanged since they passed"

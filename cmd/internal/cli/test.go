@@ -193,12 +193,20 @@ func (p *program) testOnce(f testFlags, sinks ...run.Sink) (err error) {
 	unchanged, again := 0, engine.Outcomes(nil)
 	if f.affected {
 		e.Settle()
+		quiet, known, still := p.quiet(f, &r)
+		if still {
+			p.timings.mark("selection")
+			return p.nothingDue(f, known)
+		}
 		d, err := p.affectedOnly(ws, &r, &f)
 		if err != nil {
 			return err
 		}
 		if unchanged = len(d.Items) - d.Count(); len(d.Files) == 0 && !d.Others {
 			p.timings.mark("selection")
+			if quiet != nil {
+				_ = quiet.Keep(unchanged) // else it is found out again
+			}
 			return p.nothingDue(f, unchanged)
 		}
 		if d.ByFunctions && !f.unobserved {
