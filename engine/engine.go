@@ -111,7 +111,7 @@ type Engine struct {
 	leave   func() // ends the attention; nil when there is none
 
 	pool    pool.Pool
-	writing sync.WaitGroup // histories
+	writing sync.WaitGroup // what goes on beside what follows: histories that are written
 	writes  sync.Mutex     // held while results are written
 	learns  sync.Mutex     // held while cases are
 
@@ -157,7 +157,7 @@ func (e *Engine) Run(ctx context.Context, r Request, sinks ...run.Sink) (status 
 	}
 	seen := newRecorder(r) // before anything of the project is read
 	ears := hear(&r, seen.state)
-	defer ears.close()
+	defer ears.close(e)
 	session, err := e.open(ctx, s)
 	if err != nil {
 		return 3, err

@@ -92,7 +92,7 @@ func observe(ctx context.Context, r Request, within time.Duration) (*Observation
 	}
 	s.Functions, s.Record = true, true
 	ears := hear(&r, o.State)
-	defer ears.close()
+	defer ears.close(nil)
 	session, err := pool.Open(ctx, s)
 	if err != nil {
 		return nil, err

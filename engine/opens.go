@@ -74,8 +74,12 @@ func (h *heard) tell(to *history.Seen) {
 	}
 }
 
-func (h *heard) close() {
-	if h != nil {
-		h.opens.Close()
+// close ends it, for an engine that lives beside what follows.
+func (h *heard) close(e *Engine) {
+	if h == nil {
+		return
+	}
+	if wait := h.opens.Close(); e != nil {
+		e.writing.Go(wait)
 	}
 }

@@ -178,14 +178,15 @@ func (e *Edit) Key() string {
 	return strings.Join(e.Paths, "\x00") + "\x00\x00" + strings.Join(e.Moved, "\x00") + "\x00\x00" + strings.Join(e.Tests, "\x00")
 }
 
-// tested are those of some files that had tests in a known run.
+// tested are those of some files that had tests in a known run, and have none
+// now: they are gone, or broken.
 func (d *Due) tested(k *history.Known, paths []string) (had []string) {
 	left := map[string]bool{}
 	for _, p := range paths {
-		left[p] = strings.HasSuffix(p, ".py")
-	}
-	for _, it := range d.Items {
-		delete(left, d.Rel(it.Path)) // the graph knows
+		_, there := d.Now[p]
+		if strings.HasSuffix(p, ".py") && (!there || slices.Contains(d.Empty, d.Abs(p))) {
+			left[p] = true
+		}
 	}
 	for _, ids := range []map[string]bool{k.Passed, k.Failed} {
 		if len(left) == 0 {

@@ -319,5 +319,16 @@ func TestLearned(t *testing.T) {
 		if compiled() == before {
 			t.Errorf("%s: code was made of a file that the compiler warns of", version)
 		}
+		p.save("conftest.py", "from _pytest.assertion import rewrite\nrun = rewrite.AssertionRewriter.run\nrewrite.AssertionRewriter.run = lambda *args: run(*args)\n")
+		p.save("test_a.py", fmt.Sprintf(text, "1"))
+		p.session()
+		p.pool.Refresh(t.Context())
+		p.pool.beside.wait()
+		before = compiled()
+		p.save("test_a.py", fmt.Sprintf(text, "2"))
+		p.session()
+		if compiled() == before {
+			t.Errorf("%s: code was made though others than pytest rewrite", version)
+		}
 	}
 }

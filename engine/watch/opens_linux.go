@@ -82,7 +82,7 @@ func HearOpens(folders, links []string) (*Opens, error) {
 		}
 	}
 	if err != nil {
-		o.Close()
+		o.Close()()
 		return nil, err
 	}
 	o.ended.Go(func() {
@@ -142,11 +142,12 @@ func (o *Opens) Take() (paths []string, whole bool) {
 
 var escape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace
 
-// Close ends it.
-func (o *Opens) Close() {
-	o.file.Close()
-	o.ended.Wait()
+// Close ends it. The kernel lets go 20 ms later, and wait returns then; a
+// process that ends waits by itself.
+func (o *Opens) Close() (wait func()) {
 	os.RemoveAll(o.dir)
+	o.ended.Go(func() { o.file.Close() })
+	return o.ended.Wait
 }
 
 // watch adds a watch. It must be nobody else's turn.

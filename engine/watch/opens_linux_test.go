@@ -38,7 +38,7 @@ func TestOpens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer o.Close()
+	defer func() { o.Close()() }()
 	run := func(name string, args ...string) {
 		t.Helper()
 		cmd := exec.Command(name, args...)
@@ -89,7 +89,7 @@ func TestOpensTooMany(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer o.Close()
+	defer func() { o.Close()() }()
 	o.Begin()
 	o.mu.Lock() // nobody reads the kernel's queue
 	for i := range 20_000 {
@@ -121,7 +121,7 @@ func TestOpensGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer o.Close()
+	defer func() { o.Close()() }()
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,7 +16,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dx-py/dx-py-ls/cmd/internal/early"
 	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/client"
+	"github.com/dx-py/dx-py-ls/engine/daemon"
 	"github.com/dx-py/dx-py-ls/engine/pool"
 	"github.com/dx-py/dx-py-ls/engine/verify"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
@@ -26,7 +31,8 @@ func (p *program) doctorCommand(use string) *cobra.Command {
 		Short: "Say how the tests would be run, and what stands in the way",
 		Long: `Say which interpreter, pytest and plugins are used, collect the tests, and say
 in which mode they run and why, whether several workers can run them, whether
-they stay warm between runs; what the platform gives; where state is kept.
+they stay warm between runs; what the platform gives; where state is kept, and
+what the resident process has done.
 
 Flags:
       --bundle FILE      write it to FILE, with what is installed: for a report
@@ -110,6 +116,7 @@ func (p *program) doctor(f testFlags, bundle string) error {
 	}
 	p.platform(d)
 	p.state(d, r)
+	p.resident(d, r, f)
 	if bundle != "" {
 		for _, name := range slices.Sorted(maps.Keys(r.Env.Dists)) {
 			fmt.Fprintf(out, "installed    %s %s\n", name, r.Env.Dists[name])
@@ -198,6 +205,33 @@ func (p *program) state(d *page, r engine.Request) {
 	default:
 		folder := workspace.StateFolder(r.State, r.Root)
 		d.line("state", "%s, %.1f MB", folder, float64(size(folder))/1e6)
+	}
+}
+
+// resident says which process runs the tests of such command lines, or why
+// each runs its own.
+func (p *program) resident(d *page, r engine.Request, f testFlags) {
+	place, err := client.Find(p.getenv)
+	var s daemon.Status
+	if err == nil {
+		s, err = daemon.Ask(place)
+	}
+	switch {
+	case early.Off(p.getenv):
+		d.line("resident", "off: DX_PY_NO_DAEMON is set")
+	case p.env["CI"] != "" && !f.daemon:
+		d.line("resident", "off: CI is set")
+	case r.Config != nil && unwelcome(r.Config, f):
+		d.line("resident", "off: the configuration says so")
+	case errors.Is(err, client.ErrNone):
+		d.line("resident", "none runs; the next test run starts one")
+	case err != nil:
+		d.line("resident", "none: %v", err)
+	default:
+		d.line("resident", "process %d, for %s, %s (%d now), %s", s.PID, time.Since(s.Started).Round(time.Second), plural(s.Calls, "run"), s.Running, plural(s.Editors, "editor"))
+		if !slices.Contains(s.Roots, cmp.Or(r.Root, r.Dir)) {
+			d.line("", "it has run nothing of this project")
+		}
 	}
 }
 

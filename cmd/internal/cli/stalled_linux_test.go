@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -59,4 +60,25 @@ func TestStalledReader(t *testing.T) {
 		r.Close()
 		h.want(h.run("test", "-q", "test_b.py"), 0, "1 passed")
 	}
+}
+
+// TestDoctorOfResident asks which process runs the tests.
+func TestDoctorOfResident(t *testing.T) {
+	h := newHome(t, map[string]string{"pytest.ini": "[pytest]\n", "test_a.py": "def test_a(): pass\n"})
+	h.want(h.run("CI=", "doctor"), 0, "resident     none runs; the next test run starts one")
+	h.want(h.run("CI=true", "doctor"), 0, "resident     off: CI is set")
+	h.want(h.run("DX_PY_NO_DAEMON=1", "doctor"), 0, "resident     off: DX_PY_NO_DAEMON is set")
+	h.want(h.run("CI=", "test", "-q"), 0, "1 passed")
+	h.want(h.run("CI=", "doctor"), 0, fmt.Sprintf("resident     process %d, for ", h.pid()))
+	if s := h.run("CI=", "doctor"); !strings.Contains(s.out, ", 1 run (0 now), 0 editors\n") || strings.Contains(s.out, "it has run nothing") {
+		t.Errorf("in\n%s", s.out)
+	}
+	h.write("pytest.ini", "[pytest]\n")
+	h.write("pyproject.toml", "[tool.dx-py]\ndaemon = false\n")
+	h.want(h.run("CI=", "doctor"), 0, "resident     off: the configuration says so")
+	other := t.TempDir()
+	if err := os.WriteFile(other+"/test_b.py", []byte("def test_b(): pass\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.want(h.run("CI=", "doctor", "--root", other), 0, "it has run nothing of this project")
 }
