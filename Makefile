@@ -70,12 +70,16 @@ fuzz-short:
 ROWS ?=
 bench: build
 	$(GO) run ./cmd/internal/bench -shared $(SHARED) -dir $(BENCH) -binary bin/dx-py-ls $(if $(ROWS),-rows '$(ROWS)')
+	$(if $(ROWS),,$(MAKE) --no-print-directory keystrokes)
 
-# How long the language server takes for a keystroke, and to its first tree; and
-# for a keystroke by way of the resident process.
+# The latencies of the language server: a key in the body of a test, to the lenses
+# and to the tree too; line ends, which move all; tests typed key by key; the first
+# tree of 10,000 files; what a run at the cursor adds to the engine's; a key by
+# way of the resident process.
 keystrokes:
 	$(GO) test -run NONE -bench Keystroke -benchtime 400x ./lsp/server
 	$(GO) test -run NONE -bench FirstTree -benchtime 10x ./lsp/server
+	$(GO) test -run NONE -bench RunAtCursor -benchtime 100x ./lsp/server
 	$(GO) test -run NONE -bench Keystroke -benchtime 400x ./lsp/forward
 
 # Ids and outcomes against pytest on the public suites; NAMES="click flask" for

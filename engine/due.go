@@ -78,6 +78,17 @@ func NewDue(suite *discover.Suite, graph func() *graph.Graph, reasons []plan.Rea
 		}
 	}
 	d.All = len(g.Roots())
+	var files []string
+	for _, root := range g.Roots() {
+		if due[root] {
+			files = append(files, root)
+		}
+	}
+	if len(files) <= maxDueFiles {
+		for _, root := range g.Namesakes(files) { // an error of the whole is one of the part
+			due[root] = true
+		}
+	}
 	for _, root := range g.Roots() {
 		if due[root] {
 			d.Files = append(d.Files, root)

@@ -101,6 +101,11 @@ func (r *Reach) change(p string, from int32, all map[string]bool, wide, unseen b
 		known = known || slices.ContainsFunc(g.users[l], func(u use) bool { return g.isLive(u.file) })
 	}
 	r.computed(p, from)
+	if !unseen {
+		for _, root := range g.namesakes(p) {
+			r.visit(root, step{from, Absent, 0})
+		}
+	}
 	var kind Kind
 	switch _, in := file.Rel(g.in.Config.Root, p); {
 	case wide:
@@ -117,6 +122,73 @@ func (r *Reach) change(p string, from int32, all map[string]bool, wide, unseen b
 	for _, root := range g.roots {
 		r.visit(root, step{from, kind, 0})
 	}
+}
+
+// namesakes are the files with tests that pytest imports by the name of the
+// module that p is, or would be: it loads one of them, and takes that for an
+// error in the other.
+func (g *Graph) namesakes(p string) (roots []int32) {
+	if !strings.HasSuffix(p, ".py") || len(g.inserted) == 0 {
+		return nil
+	}
+	base, name := g.moduleOf(p)
+	if !slices.Contains(g.inserted, base) {
+		return nil
+	}
+	last := name[strings.LastIndexByte(name, '/')+1:] + ".py"
+	for i, root := range g.in.Roots {
+		if root == p || filepath.Base(root) != last {
+			continue
+		}
+		if _, other := g.moduleOf(root); other == name {
+			roots = append(roots, g.roots[i])
+		}
+	}
+	return roots
+}
+
+// Namesakes are the files with tests, absolute, of which pytest cannot import
+// the module beside those of some others.
+func (g *Graph) Namesakes(roots []string) (others []string) {
+	if len(g.inserted) == 0 {
+		return nil
+	}
+	byBase := map[string][]string{}
+	for _, root := range g.in.Roots {
+		byBase[filepath.Base(root)] = append(byBase[filepath.Base(root)], root)
+	}
+	for _, p := range roots {
+		same := byBase[filepath.Base(p)]
+		if len(same) < 2 {
+			continue
+		}
+		_, name := g.moduleOf(p)
+		for _, root := range same {
+			if _, other := g.moduleOf(root); root != p && other == name {
+				others = append(others, root)
+			}
+		}
+	}
+	return others
+}
+
+// moduleOf is the folder above the packages that a Python file is in, and its
+// path from there, without its suffix.
+func (g *Graph) moduleOf(p string) (base, name string) {
+	module := strings.TrimSuffix(p, ".py")
+	if filepath.Base(p) == "__init__.py" {
+		module = filepath.Dir(p)
+	}
+	base = filepath.Dir(module)
+	for {
+		_, is := slices.BinarySearch(g.project, filepath.Join(base, "__init__.py"))
+		if !is || filepath.Dir(base) == base {
+			break
+		}
+		base = filepath.Dir(base)
+	}
+	name, _ = file.Rel(base, module)
+	return base, name
 }
 
 // shadows reports whether a file is, or would be, imported in the place of a

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -100,6 +101,31 @@ func TestInTheStandardLibrarysPlace(t *testing.T) {
 		g := graph.Build(p.in)
 		if diff := cmp.Diff(c.want, p.affected(g, c.changed)); diff != "" {
 			t.Errorf("%s of %q:\n%s", c.changed, c.tree, diff)
+		}
+	}
+}
+
+// TestNamesakes has files that pytest cannot import beside each other.
+func TestNamesakes(t *testing.T) {
+	tree := "-- test_a.py --\n-- sub/test_a.py --\n-- pkg/__init__.py --\n-- pkg/test_a.py --\n-- pkg/test_b.py --\n-- sub/test_c.py --\n"
+	for changed, want := range map[string][]string{
+		"test_a/__init__.py":     {"sub/test_a.py", "test_a.py"},
+		"pkg/test_b/__init__.py": {"pkg/test_b.py"},
+		"sub/test_c/__init__.py": {"sub/test_c.py"},
+		"sub/test_a.py":          {"sub/test_a.py", "test_a.py"},
+		"sub/test_b.py":          nil,
+		"other/test_c.py":        nil, // it is no file with tests, and nobody's sys.path
+	} {
+		p := newProject(t, tree)
+		g := graph.Build(p.in)
+		got := p.affected(g, changed)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s:\n%s", changed, diff)
+		}
+		p.in.Config.ImportMode = "importlib"
+		if got := p.affected(graph.Build(p.in), changed); len(got) > 1 {
+			t.Errorf("%s by importlib: %v", changed, got)
 		}
 	}
 }

@@ -97,13 +97,10 @@ const (
 	noDef       = "a decorator without a function or class"
 )
 
-// mend reads a text that Python rejects, or as good as: what is broken ends
-// where it must have been meant to, and the rest is as if it were not. What it
-// finds depends on nothing but the text.
+// mend reads a text again that was parsed with doubt, and that Python rejects, or
+// as good as: what is broken ends where it must have been meant to, and the rest
+// is as if it were not. What it finds depends on nothing but the text.
 func (o *outline) mend(src []byte) *Module {
-	if o.parse(src) == 0 {
-		return o.b.finish()
-	}
 	at, why := o.at, "invalid syntax"
 	if o.doubt&Broken != 0 {
 		at, why = o.brokenAt, o.why

@@ -22,6 +22,9 @@ func (t *Tree) Module() *Module { return parseTree(t.src) }
 
 func parseTree(src []byte) *Module {
 	var o outline
+	if o.parse(src) == 0 {
+		return o.b.finish()
+	}
 	return o.mend(src)
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/run"
@@ -20,7 +21,8 @@ type again struct {
 	kick  chan struct{} // one slot
 }
 
-// edits are paths that have changed; all stands for any.
+// edits are paths that have changed, with whether they came meanwhile; all
+// stands for any.
 type edits struct {
 	paths map[string]bool
 	all   bool
@@ -43,7 +45,7 @@ func (r *runs) edited(f *folder, batch watch.Batch) {
 		}
 		e.all = e.all || batch.Bulk
 		for _, c := range batch.Changes {
-			e.paths[c.Path] = true
+			e.paths[c.Path] = e.paths[c.Path] || batch.Came[c.Path]
 		}
 		select {
 		case x.again.kick <- struct{}{}:
@@ -66,9 +68,9 @@ func (r *runs) take(x *testRun, running bool, ended map[string]bool) map[*folder
 			continue
 		}
 		now := &edits{paths: map[string]bool{}}
-		for p := range e.paths {
+		for p, came := range e.paths {
 			if strings.HasSuffix(p, ".py") && !ended[p] {
-				now.paths[p] = true
+				now.paths[p] = came
 				delete(e.paths, p)
 			}
 		}
@@ -205,7 +207,7 @@ func (s *server) reached(r *testRun, now map[*folder]*edits) (paths []string, ou
 			continue
 		}
 		differs := slices.Sorted(maps.Keys(e.paths))
-		found, counted, err := s.dependents(p, differs)
+		found, counted, err := s.dependents(p, differs, e.paths)
 		if err != nil {
 			out, paths = append(out, p), append(paths, differs...) // pytest will say what is wrong
 			continue
@@ -231,7 +233,7 @@ func foreign(changed, written []string, rel func(path string) string) (paths, re
 // dependents are what a part has of tests that files reach, nil for none: by
 // functions only those that are due, where an audit has shown that this can be
 // done. counted are those of the files that the tests do not write themselves.
-func (s *server) dependents(p *part, changed []string) (found *part, counted []string, err error) {
+func (s *server) dependents(p *part, changed []string, came map[string]bool) (found *part, counted []string, err error) {
 	snap := p.folder.ws.Disk()
 	cfg, env, err := snap.Configure()
 	if err != nil {
@@ -250,7 +252,13 @@ func (s *server) dependents(p *part, changed []string) (found *part, counted []s
 	if err != nil {
 		return nil, nil, err
 	}
-	c := on.Reach(plan.Edit{Paths: rels, Moved: rels})
+	edit := plan.Edit{Paths: rels}
+	for i, path := range counted {
+		if came[path] || !file.IsRegular(path) {
+			edit.Moved = append(edit.Moved, rels[i])
+		}
+	}
+	c := on.Reach(edit)
 	one := *p
 	one.keys, one.whole = nil, false
 	var reached []*pytest.Item
