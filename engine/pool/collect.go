@@ -149,7 +149,7 @@ func (p *Session) advance(fork, again bool, began time.Time, to map[string]any) 
 				defer f.Close()
 				files = append(files, f)
 			}
-			for _, l := range from.remembered() {
+			for _, l := range from.root().remembered() {
 				learned, files = append(learned, l.path), append(files, l.file)
 			}
 			if len(learned) > 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/file"
 )
 
-// learned is a file of tests whose compiled form a stem's forks can take over,
+// learned is a file of tests whose compiled form an interpreter's forks can take over,
 // but for what was edited since (pyworkers/dxworker/reuse.py).
 type learned struct {
 	path string
@@ -60,10 +60,11 @@ func (p *Pool) learn(ctx context.Context, r recipe, paths []string) {
 		return
 	}
 	defer p.leave(st)
+	root := st.root() // conftests come and go
 	var proc *process
 	for _, path := range paths {
 		id, _ := file.StatAny(path)
-		if slices.ContainsFunc(st.remembered(), func(l learned) bool { return l.path == path && l.id == id }) {
+		if slices.ContainsFunc(root.remembered(), func(l learned) bool { return l.path == path && l.id == id }) {
 			continue
 		}
 		if proc == nil {
@@ -86,11 +87,11 @@ func (p *Pool) learn(ctx context.Context, r recipe, paths []string) {
 			f.Close()
 			return
 		}
-		st.remember(learned{path, id, f}, info.Learned)
+		root.remember(learned{path, id, f}, info.Learned)
 	}
 }
 
-// remembered are the files that a stem's forks know.
+// remembered are the files that an interpreter's forks know.
 func (s *stem) remembered() []learned {
 	s.learns.Lock()
 	defer s.learns.Unlock()

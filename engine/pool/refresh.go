@@ -80,10 +80,10 @@ func (p *Pool) ahead(r recipe, files []string) {
 	}
 	p.hoists = h
 	p.beside.run(func() {
-		p.learn(ctx, r, files)
 		p.forkAhead(configStage, r)
 		if p.hoist(ctx, r); ctx.Err() == nil {
 			p.forkAhead(hoistedStage, r)
+			p.learn(ctx, r, files)
 		}
 		cancel()
 		p.mu.Lock()

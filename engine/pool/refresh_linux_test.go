@@ -314,6 +314,14 @@ func TestLearned(t *testing.T) {
 		p.pool.Refresh(t.Context())
 		p.pool.beside.wait()
 		before := compiled()
+		p.save("conftest.py", "")
+		p.save("test_a.py", fmt.Sprintf(text, "5, 6"))
+		if tests, _, _ := p.session(); len(tests) != 4 || compiled() != before {
+			t.Errorf("%s: behind an edited conftest: %v; all of the file was compiled: %v", version, tests, compiled() != before)
+		}
+		p.pool.Refresh(t.Context())
+		p.pool.beside.wait()
+		before = compiled()
 		p.save("test_a.py", "import warnings\nwarnings.warn('loaded')\ndef test_d(): assert (1, 2)\n")
 		p.session()
 		if compiled() == before {

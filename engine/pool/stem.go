@@ -38,6 +38,7 @@ type stem struct {
 	dropped bool
 	spare   *process // the next session's, with its pages touched; nil for none
 
+	// of L0
 	learns  sync.Mutex
 	learned []learned // the last is the newest
 }
@@ -236,6 +237,9 @@ func (p *Pool) end(st *stem) {
 		st.process.end()
 		if st.head != nil {
 			st.head.close()
+		}
+		for _, l := range st.remembered() {
+			l.file.Close()
 		}
 		if st.from != nil {
 			p.leave(st.from)

@@ -27,6 +27,8 @@ def hook():
     if type(found) is not rewrite.AssertionRewritingHook or rewrite.AssertionRewriter.__subclasses__():
         return None
     rewriter = [f for name, f in vars(rewrite.AssertionRewriter).items() if name.startswith(("visit", "run"))]
+    if found.config.getini("enable_assertion_pass_hook"):
+        return None
     if all(getattr(getattr(f, "__code__", None), "co_filename", None) == rewrite.__file__ for f in [asserts, rewrite._rewrite_test, type(found).exec_module] + rewriter):
         return found
     return None
@@ -105,7 +107,7 @@ def units(source, tree, code):
 def learn(path):
     """What is to be remembered of a file as it is now, None for nothing. Its compiled form is written as pytest would."""
     rewriter = hook()
-    if rewriter is None or rewriter.config.getini("enable_assertion_pass_hook"):
+    if rewriter is None:
         return None
     with open(path, "rb") as f:
         source = f.read()

@@ -258,6 +258,8 @@ class Plugin:
         new_output(config, fds[:3])
         own_capture_files(config, fds[3:5])
         if "learned" in message:
+            if bytecode.known is not None:
+                bytecode.known.close()
             bytecode.known = later("reuse").Known(message["learned"], fds[5:])
         renew(message.get("environ"))
         if self.shelf is not None:
