@@ -41,19 +41,23 @@ func hear(r *Request, state history.State) *heard {
 			dirs[d] = true
 		}
 	}
-	var folders, links []string
-	aside := 0
-	var add func(d string, inside bool)
-	add = func(d string, inside bool) {
-		folders = append(folders, d)
+	var folders, links, aside []string
+	var add func(d string, hidden bool)
+	add = func(d string, hidden bool) {
+		if hidden {
+			aside = append(aside, d)
+		} else {
+			folders = append(folders, d)
+		}
 		es, _ := os.ReadDir(d)
 		for _, e := range es {
 			p := filepath.Join(d, e.Name())
 			switch {
 			case e.Type()&os.ModeSymlink != 0:
-				links = append(links, p)
-			case e.IsDir() && (inside || strings.HasPrefix(e.Name(), ".")) && aside < maxAside && workspace.MayBeRead(e.Name()) && p != r.State:
-				aside++
+				if !hidden {
+					links = append(links, p)
+				}
+			case e.IsDir() && (hidden || strings.HasPrefix(e.Name(), ".")) && len(aside) < maxAside && workspace.MayBeRead(e.Name()) && p != r.State:
 				add(p, true)
 			}
 		}
@@ -61,7 +65,7 @@ func hear(r *Request, state history.State) *heard {
 	for _, d := range slices.Sorted(maps.Keys(dirs)) {
 		add(filepath.Join(r.Root, filepath.FromSlash(d)), false)
 	}
-	opens, err := watch.HearOpens(folders, links)
+	opens, err := watch.HearOpens(folders, links, aside)
 	if err != nil {
 		return nil
 	}

@@ -24,6 +24,7 @@ type Opens struct {
 	ended  sync.WaitGroup
 	mu     sync.Mutex
 	wds    map[int32][]string // watched paths; one folder may have several
+	aside  map[string]bool    // those that may go
 	doors  int32
 	root   int32
 	ajar   map[string]bool
@@ -43,8 +44,9 @@ const (
 const compiled = "__pycache__"
 
 // HearOpens hears what is opened in folders, without those below, and files
-// that are links. The first folder is the project's root.
-func HearOpens(folders, links []string) (*Opens, error) {
+// that are links. The first folder is the project's root. Those of aside may go
+// meanwhile, with what tests read in them.
+func HearOpens(folders, links, aside []string) (*Opens, error) {
 	dir, err := os.MkdirTemp("", "dx-py-doors-")
 	if err != nil {
 		return nil, err
@@ -55,7 +57,7 @@ func HearOpens(folders, links []string) (*Opens, error) {
 		return nil, err
 	}
 	o := &Opens{
-		dir: dir, file: os.NewFile(uintptr(fd), "inotify"), wds: map[int32][]string{}, ajar: map[string]bool{}, opened: map[string]bool{}, bytes: map[string]bool{},
+		dir: dir, file: os.NewFile(uintptr(fd), "inotify"), wds: map[int32][]string{}, aside: map[string]bool{}, ajar: map[string]bool{}, opened: map[string]bool{}, bytes: map[string]bool{},
 	}
 	if o.conn, err = o.file.SyscallConn(); err == nil {
 		o.doors, err = o.watch(dir, unix.IN_OPEN)
@@ -73,6 +75,12 @@ func HearOpens(folders, links []string) (*Opens, error) {
 		if err == nil {
 			_, err = o.watch(filepath.Join(d, compiled), unix.IN_OPEN)
 			err = unlessGone(err)
+		}
+	}
+	for _, d := range aside {
+		if err == nil {
+			o.aside[d] = true
+			_, _ = o.watch(d, unix.IN_OPEN) // as many as there can be
 		}
 	}
 	for _, p := range links {
@@ -200,7 +208,7 @@ func (o *Opens) event(fd int, wd int32, mask uint32, name string) {
 		o.lost = true
 	case mask&unix.IN_IGNORED != 0: // it is gone, and may come again
 		for _, p := range o.wds[wd] {
-			o.lost = o.lost || filepath.Base(p) != compiled
+			o.lost = o.lost || filepath.Base(p) != compiled && !o.aside[p]
 		}
 		delete(o.wds, wd)
 	case wd == o.doors:

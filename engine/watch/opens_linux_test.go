@@ -34,7 +34,7 @@ func opensProject(t *testing.T) string {
 
 func TestOpens(t *testing.T) {
 	root := opensProject(t)
-	o, err := HearOpens([]string{root, root + "/sub", root + "/gone"}, []string{root + "/link"})
+	o, err := HearOpens([]string{root, root + "/sub", root + "/gone"}, []string{root + "/link"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestOpens(t *testing.T) {
 
 func TestOpensTooMany(t *testing.T) {
 	root := opensProject(t)
-	o, err := HearOpens([]string{root}, nil)
+	o, err := HearOpens([]string{root}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestOpensTooMany(t *testing.T) {
 }
 
 func TestOpensNothing(t *testing.T) {
-	if _, err := HearOpens([]string{t.TempDir() + "/gone"}, nil); err == nil {
+	if _, err := HearOpens([]string{t.TempDir() + "/gone"}, nil, nil); err == nil {
 		t.Error("there is no root to hear")
 	}
 }
@@ -117,7 +117,7 @@ func TestOpensGone(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	o, err := HearOpens([]string{dir}, nil)
+	o, err := HearOpens([]string{dir}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,5 +129,35 @@ func TestOpensGone(t *testing.T) {
 	o.Begin()
 	if _, whole := o.Take(); whole {
 		t.Error("all was heard of a folder that is gone")
+	}
+}
+
+// TestOpensAside has a hidden folder go while tests run, as those of caches do.
+func TestOpensAside(t *testing.T) {
+	root := opensProject(t)
+	if err := os.MkdirAll(root+"/.hidden/deep", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(root+"/.hidden/a.txt", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o, err := HearOpens([]string{root}, nil, []string{root + "/.hidden", root + "/.hidden/deep", root + "/.gone"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { o.Close()() }()
+	o.Begin()
+	for _, p := range []string{o.Doors() + "/" + Began + "1", root + "/.hidden/a.txt"} {
+		f, err := os.OpenFile(p, os.O_CREATE|os.O_RDONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	if err := os.Remove(root + "/.hidden/deep"); err != nil {
+		t.Fatal(err)
+	}
+	if paths, whole := o.Take(); !whole || len(paths) != 1 || paths[0] != root+"/.hidden/a.txt" {
+		t.Errorf("%q, %v", paths, whole)
 	}
 }

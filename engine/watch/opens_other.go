@@ -7,7 +7,7 @@ import "errors"
 // Opens hears which files any process opens: nobody can here.
 type Opens struct{}
 
-func HearOpens(folders, links []string) (*Opens, error) { return nil, errors.ErrUnsupported }
+func HearOpens(folders, links, aside []string) (*Opens, error) { return nil, errors.ErrUnsupported }
 
 func (o *Opens) Doors() string                      { return "" }
 func (o *Opens) Begin()                             {}
