@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -144,18 +145,26 @@ func aside(state, after history.State, root string, began time.Time) {
 	}
 }
 
+// dueVariables are variables with which tests may end in another way, whatever
+// they read.
+var dueVariables = []string{
+	"PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONPATH", "PYTHONSAFEPATH", "PYTHONNOUSERSITE", "PYTHONWARNINGS", "PYTHONDEVMODE",
+	"PYTHONOPTIMIZE", "PYTHONUTF8", "PYTHONIOENCODING", "PYTHONHASHSEED",
+}
+
 // DueEnv names what results hold for beside the project's files: interpreter,
 // what is installed, options, and variables: those that pytest and the
 // interpreter read, and those of [tool.dx-py] env_depends.
 func (r *Request) DueEnv() string {
 	var vars []string
-	for _, name := range append([]string{"PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONPATH"}, r.Config.Tool.EnvDepends...) {
+	for _, name := range slices.Concat(dueVariables, r.Config.Tool.EnvDepends) {
 		value, set := r.variable(name)
 		if !set {
 			value = "\x00"
 		}
 		vars = append(vars, name+"="+value)
 	}
+	vars = append(vars, config.Outcome(r.Args))
 	return workspace.CasesEnv(r.Env, r.Args) + strings.Join(vars, "\x00")
 }
 

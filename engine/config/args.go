@@ -33,6 +33,7 @@ type Options struct {
 	// Unknown are options that are in no table. They are taken to have no
 	// argument but what stands behind "="; a plugin's may have one.
 	Unknown []string
+	outcome []string // options of outcomeOptions, with their arguments
 
 	at []int // where Args stand in what was parsed last
 }
@@ -58,8 +59,16 @@ func Shape(args []string) string {
 	var o Options
 	_ = o.parse(args) // pytest will say what is wrong
 	o.Args, o.at, o.Keyword, o.MarkExpr, o.Deselect = nil, nil, "", "", nil
-	o.Interactive, o.Parallel = false, Parallel{}
+	o.Interactive, o.Parallel, o.outcome = false, Parallel{}, nil
 	return fmt.Sprintf("%#v", o)
+}
+
+// Outcome names what a command line says about how tests end, beside which
+// there are: warnings that are errors, limits, modes of plugins.
+func Outcome(args []string) string {
+	var o Options
+	_ = o.parse(args) // pytest will say what is wrong
+	return strings.Join(o.outcome, "\x00")
 }
 
 // parse reads a command line into o. Later options win, as argparse has it.
@@ -113,6 +122,9 @@ func (o *Options) parse(args []string) error {
 			o.set(name, val)
 		} else {
 			o.Parallel.set(name, val)
+			if outcomeOptions[name] {
+				o.outcome = append(o.outcome, name+"="+val)
+			}
 		}
 	}
 	return nil
@@ -201,6 +213,9 @@ func (o *Options) cluster(args []string, i int) (int, error) {
 }
 
 func (o *Options) set(name, v string) {
+	if outcomeOptions[name] {
+		o.outcome = append(o.outcome, name+"="+v)
+	}
 	switch name {
 	case "-s", "--pdb", "--trace":
 		o.Interactive = true

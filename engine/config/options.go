@@ -116,6 +116,14 @@ var options = []option{
 	{[]string{"--no-print-logs"}, 0, Display},             // until 5
 }
 
+// outcomeOptions are those, by their first names, with which the same tests end
+// in another way.
+var outcomeOptions = map[string]bool{
+	"-W": true, "--max-warnings": true, "--runxfail": true, "--log-level": true, "--log-disable": true, "--assert": true,
+	"--timeout": true, "--timeout-method": true, "--asyncio-mode": true, "--anyio-backends": true,
+	"--hypothesis-profile": true, "--hypothesis-seed": true,
+}
+
 // pluginOptions are options of popular plugins that take an argument: needed
 // to tell the argument from a path. Options that are unknown are taken to have
 // none, as pytest's own parser does with what it does not know.

@@ -209,7 +209,7 @@ func (g *Graph) shadows(p string) bool {
 	namesOf(p, func(dir, dotted string) {
 		at, searched := g.order[dir]
 		top, _, _ := strings.Cut(dotted, ".")
-		if found || !searched || at >= g.stdlibAt || !g.stdlib[top] {
+		if found || !searched || at >= g.stdlibAt || !g.stdlib[top] && !atStart[top] {
 			return
 		}
 		// A folder without __init__.py is found behind all modules.
@@ -218,6 +218,9 @@ func (g *Graph) shadows(p string) bool {
 	})
 	return found
 }
+
+// atStart are modules that the interpreter imports by itself where it finds them.
+var atStart = words("sitecustomize usercustomize")
 
 // configures reports whether a file in the rootdir is a configuration of tests
 // or says what is installed, whoever else reads it.
