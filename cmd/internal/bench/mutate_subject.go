@@ -167,9 +167,9 @@ type verdictOfEdit struct {
 	left           []string          // ids of tests that are missed
 	said           map[string]string // how they ended here, of those that ran
 	order          int               // of them, those that end as ever when they run without the others, or by chance
-	share, closure float64  // closure is -1 where no module was edited
-	skipped        bool     // nothing was left out, so that pytest was not asked
-	endless        bool     // a test hangs: nothing can be compared
+	share, closure float64           // closure is -1 where no module was edited
+	skipped        bool              // nothing was left out, so that pytest was not asked
+	endless        bool              // a test hangs: nothing can be compared
 	took           time.Duration
 }
 
