@@ -6,11 +6,16 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/watch"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 )
+
+// maxAside is how many folders are heard that are part of no project's state
+// until something in them is opened: hidden ones.
+const maxAside = 1000
 
 // heard is what the processes that tests start open, as long as a run lasts; nil
 // when nobody listens. What tests themselves open they tell, with who did; but
@@ -37,15 +42,24 @@ func hear(r *Request, state history.State) *heard {
 		}
 	}
 	var folders, links []string
-	for _, d := range slices.Sorted(maps.Keys(dirs)) {
-		d = filepath.Join(r.Root, filepath.FromSlash(d))
+	aside := 0
+	var add func(d string, inside bool)
+	add = func(d string, inside bool) {
 		folders = append(folders, d)
 		es, _ := os.ReadDir(d)
 		for _, e := range es {
-			if e.Type()&os.ModeSymlink != 0 {
-				links = append(links, filepath.Join(d, e.Name()))
+			p := filepath.Join(d, e.Name())
+			switch {
+			case e.Type()&os.ModeSymlink != 0:
+				links = append(links, p)
+			case e.IsDir() && (inside || strings.HasPrefix(e.Name(), ".")) && aside < maxAside && workspace.MayBeRead(e.Name()) && p != r.State:
+				aside++
+				add(p, true)
 			}
 		}
+	}
+	for _, d := range slices.Sorted(maps.Keys(dirs)) {
+		add(filepath.Join(r.Root, filepath.FromSlash(d)), false)
 	}
 	opens, err := watch.HearOpens(folders, links)
 	if err != nil {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -139,8 +138,7 @@ func aside(state, after history.State, root string, began time.Time) {
 		if _, was := state[p]; was {
 			continue
 		}
-		id, there := file.StatAny(file.Abs(root, filepath.FromSlash(p))) // a folder that was listed, too
-		if there && max(id.MtimeNs, id.CtimeNs) < began.UnixNano() {
+		if !workspace.Touched(root, p, began) {
 			state[p] = after[p]
 		}
 	}

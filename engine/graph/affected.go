@@ -30,6 +30,7 @@ type Edit struct {
 	// of such a Python file sees no difference: it reads the text by an import or
 	// an open, which are known. Of other files it may be a library that does.
 	Edited []string
+	Listed []string // those of Paths that are folders in which something has come or gone
 }
 
 // Affected returns what is reached by changes to files: edited, new or
@@ -64,6 +65,12 @@ func (g *Graph) Reach(e Edit) *Reach {
 		stayed[p] = strings.HasSuffix(p, ".py")
 	}
 	for i, p := range changed {
+		if slices.Contains(e.Listed, p) {
+			if l, ok := g.keys.get(exactKey(p)); ok && int(l) < len(g.looks) {
+				r.users(l, 0, int32(-1-i))
+			}
+			continue
+		}
 		r.change(p, int32(-1-i), set, slices.Contains(e.Wide, p), stayed[p])
 	}
 	for at := 0; at < len(r.queue); at++ {

@@ -28,6 +28,10 @@ const maxStates = 24
 // "" for a file that changed while it was looked at.
 type State map[string]string
 
+// Names stands behind the path of a folder in a State: of what is in it and in
+// no other way in the State.
+const Names = "/."
+
 // Differs lists the files, sorted, that are not the same in both states.
 func (s State) Differs(now State) []string {
 	var out []string

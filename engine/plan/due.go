@@ -271,7 +271,9 @@ func (d *Due) Reach(e Edit) *Reached {
 		cameOrWent[p] = true
 	}
 	for _, p := range c.changed {
-		if !cameOrWent[p] {
+		if strings.HasSuffix(p, history.Names) {
+			in.Listed = append(in.Listed, d.Abs(p))
+		} else if !cameOrWent[p] {
 			in.Edited = append(in.Edited, d.Abs(p))
 		}
 	}
@@ -284,7 +286,7 @@ func (d *Due) Reach(e Edit) *Reached {
 		c.all = "a process was started while the session began: what it reads is not known"
 	}
 	moved := slices.DeleteFunc(slices.Clone(e.Paths), func(p string) bool {
-		return output[p] || !filepath.IsAbs(p) && !slices.Contains(e.Moved, p) // what is opened outside of the root is not heard
+		return output[p] || !filepath.IsAbs(p) && !strings.HasSuffix(p, history.Names) && !slices.Contains(e.Moved, p) // what is opened outside of the root is not heard
 	})
 	if len(moved) > 0 && len(d.Opened.Started) > 0 {
 		c.started, c.moved = d.looking(moved, e.Tests)
@@ -307,10 +309,19 @@ func (d *Due) looking(moved, had []string) (files map[string]bool, example strin
 			tests[d.Rel(last)] = true
 		}
 	}
+	folders := map[string][]string{} // that look another way since a file with tests came or went
+	for _, p := range moved {
+		if tests[p] {
+			folders[p] = d.parents(p, moved)
+		}
+	}
 	var openers []string
 	for _, opener := range slices.Sorted(maps.Keys(d.Opened.Started)) {
 		i := slices.IndexFunc(moved, func(p string) bool {
-			return !tests[p] || slices.Contains(d.Opened.Started[opener], pathDir(p)+"/")
+			if folder, listed := strings.CutSuffix(p, history.Names); listed {
+				return slices.Contains(d.Opened.Started[opener], folder+"/")
+			}
+			return !tests[p] || slices.ContainsFunc(folders[p], func(dir string) bool { return slices.Contains(d.Opened.Started[opener], dir) })
 		})
 		if i >= 0 {
 			openers, example = append(openers, opener), moved[i]
@@ -318,6 +329,22 @@ func (d *Due) looking(moved, had []string) (files map[string]bool, example strin
 	}
 	files, _ = d.starting(openers)
 	return files, example
+}
+
+// parents are a file's folder and, while it has no file but some that came or
+// went, those that it is in: it may have come or gone too. Each ends in a slash.
+func (d *Due) parents(rel string, moved []string) (dirs []string) {
+	for dir := pathDir(rel); ; dir = pathDir(dir) {
+		dirs = append(dirs, dir+"/")
+		if dir == "." || dir == "/" {
+			return dirs
+		}
+		for p := range d.Now {
+			if strings.HasPrefix(p, dir+"/") && !slices.Contains(moved, p) {
+				return dirs
+			}
+		}
+	}
 }
 
 func pathDir(rel string) string {

@@ -106,14 +106,20 @@ func (d *digests) visit(dir string, files []walked, names string) {
 
 // aside adds the files that folder leaves out and that matter all the same.
 func (d *digests) aside(stateDir string) {
+	listed := map[string]bool{}
 	add := func(rel string) {
+		rel = strings.TrimSuffix(rel, "/")
 		if _, there := d.out[rel]; there || strings.HasPrefix(rel, "../") || slices.ContainsFunc(strings.Split(rel, "/"), notState) {
 			return
 		}
 		p := file.Abs(d.root, filepath.FromSlash(rel))
-		if filepath.IsAbs(rel) && file.IsDir(p) { // a folder outside of the root: of those in it all files are looked at
-			if names, ok := namesIn(p); ok {
-				d.out[rel+"/"] = history.Short(file.DigestOf([]byte(names)))
+		if listed[rel] {
+			return
+		}
+		if file.IsDir(p) {
+			listed[rel] = true
+			if names := namesIn(rel, p); len(names) > 0 {
+				d.out[rel+history.Names] = history.Short(file.DigestOf([]byte(strings.Join(names, "\x00"))))
 			}
 		} else if id, ok := file.Stat(p); ok {
 			digest, r := d.digest(p, rel, id)
@@ -138,15 +144,39 @@ func (d *digests) aside(stateDir string) {
 	}
 }
 
-// namesIn is what a folder that was listed is known by.
-func namesIn(dir string) (names string, ok bool) {
-	es, err := file.List(dir, "/")
+// namesIn is what a folder that was listed is known by: the names in it of which
+// there is nothing in the state otherwise. Those of hidden folders come and go
+// with tools.
+func namesIn(rel, dir string) (names []string) {
+	aside := filepath.IsAbs(rel) || slices.ContainsFunc(strings.Split(rel, "/"), func(part string) bool { return len(part) > 1 && part[0] == '.' })
+	es, _ := file.List(dir, "/")
 	for _, e := range es {
-		if !notState(e.Name) {
-			names += e.Name + "\x00"
+		if !notState(e.Name) && (aside || e.Name[0] == '.' && e.Kind != file.Dir || e.Kind == file.Dir && e.Name[0] != '.' && empty(filepath.Join(dir, e.Name))) {
+			names = append(names, e.Name)
 		}
 	}
-	return names, err == nil
+	return names
+}
+
+// Touched reports whether a part of a state, that came while it was not known
+// that it is one, may have been another one at a time.
+func Touched(root, rel string, since time.Time) bool {
+	p := file.Abs(root, filepath.FromSlash(rel))
+	touched := func(p string) bool {
+		id, there := file.StatAny(p)
+		return !there || max(id.MtimeNs, id.CtimeNs) >= since.UnixNano()
+	}
+	folder, listed := strings.CutSuffix(rel, history.Names)
+	if !listed || filepath.IsAbs(rel) {
+		return touched(p)
+	}
+	// In folders of the project others are made, for compiled modules and caches.
+	return slices.ContainsFunc(namesIn(folder, p), func(name string) bool { return touched(filepath.Join(p, name)) })
+}
+
+func empty(dir string) bool {
+	es, err := file.List(dir, "/")
+	return err == nil && len(es) == 0
 }
 
 // notState reports whether a folder, or file, of a name is no part of a project's state
@@ -159,6 +189,10 @@ func notState(name string) bool {
 	}
 	return strings.HasPrefix(name, ".coverage") && name != ".coveragerc" // data of each run
 }
+
+// MayBeRead reports whether what is in a folder of a name is part of a project's
+// state, if only where tests were seen to open it.
+func MayBeRead(name string) bool { return !notState(name) }
 
 // hiddenConfigs are the files with a leading dot that configure pytest or the
 // interpreter.

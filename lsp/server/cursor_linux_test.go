@@ -4,7 +4,9 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
 	"github.com/dx-py/dx-py-ls/lsp/lsptest"
+	"github.com/dx-py/dx-py-ls/lsp/server"
 )
 
 // BenchmarkRunAtCursor runs the test at the cursor, and in between the engine
@@ -53,4 +56,37 @@ func BenchmarkRunAtCursor(b *testing.B) {
 	half := len(alone) / 2
 	b.ReportMetric(float64((editor[half]-alone[half]).Microseconds())/1e3, "added-ms")
 	b.ReportMetric(float64(editor[half].Microseconds())/1e3, "editor-ms")
+}
+
+// BenchmarkKeystrokeFailures types behind a run in which 250 tests have failed,
+// in an editor that is shown failures as diagnostics.
+func BenchmarkKeystrokeFailures(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(server.GCPercent))
+	text := strings.ReplaceAll(big(2500), "value[0] == n", "value[0] != n")
+	text = strings.ReplaceAll(text, "[1, 2, ", "[")
+	dir := project(b, map[string]string{"pytest.ini": "[pytest]\n", "test_a.py": text})
+	opts := options
+	opts.StateDir = b.TempDir()
+	opts.Env = map[string]string{"PATH": os.Getenv("PATH"), "VIRTUAL_ENV": filepath.Dir(filepath.Dir(enginetest.Python(b, "9.2.0")))}
+	e := lsptest.Start(b, dir, opts)
+	e.Open("test_a.py", text)
+	if err := e.Command("dx-py.server.run", map[string]any{"uri": e.URI("test_a.py")}, nil); err != nil {
+		b.Fatal(err)
+	}
+	e.Synchronize()
+	if n := len(e.Problems("test_a.py")); n != 250 {
+		b.Fatalf("%d failures", n)
+	}
+	at := strings.Index(text[len(text)/2:], "value = [") + len(text)/2 + 9
+	var took []time.Duration
+	b.ResetTimer()
+	for range b.N {
+		began := time.Now()
+		e.Change("test_a.py", at, at, "1")
+		took = append(took, lensAndTree(e).Sub(began))
+		at++
+	}
+	b.StopTimer()
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)*95/100].Microseconds())/1e3, "p95-ms")
 }

@@ -118,11 +118,12 @@ func (s *server) failures(d *document) []protocol.Diagnostic {
 		return nil
 	}
 	type failure struct {
-		line          int
-		message, text string
-		ran           *source
-		stale         bool
-		folder        *folder
+		line    int
+		message string
+		frames  []frameLine
+		ran     *source
+		stale   bool
+		folder  *folder
 	}
 	var all []failure
 	if b := f.broken; b != nil {
@@ -130,16 +131,20 @@ func (s *server) failures(d *document) []protocol.Diagnostic {
 	}
 	for name, t := range f.tests {
 		if t.Outcome.Bad() && !t.restored { // of those no line is known
-			all = append(all, failure{t.FailLine, strings.TrimPrefix(name, "::") + ": " + t.Message, t.Text, t.ran, f.outdated(name), t.folder})
+			if t.frames == nil {
+				t.frames = framesOf(t.Text)
+			}
+			all = append(all, failure{t.FailLine, strings.TrimPrefix(name, "::") + ": " + t.Message, t.frames, t.ran, f.outdated(name), t.folder})
 		}
 	}
 	s.results.mu.Unlock()
 	l := newLines(d.text)
+	v := &sights{s: s}
 	var out []protocol.Diagnostic
 	for _, x := range all {
 		row := uint32(max(x.line, 1) - 1)
 		if x.ran != nil && x.ran.text != nil {
-			row = mapRow(x.ran.text, d.text, row)
+			row = v.from(x.ran.text, d.text, row)
 		}
 		row = min(row, uint32(len(l.start)-1))
 		diag := protocol.Diagnostic{
@@ -151,7 +156,7 @@ func (s *server) failures(d *document) []protocol.Diagnostic {
 			diag.Message = protocol.String(x.message + " (before the edit)")
 		}
 		if x.folder != nil {
-			diag.RelatedInformation = related(s.stack(x.folder, x.text))
+			diag.RelatedInformation = related(v.stack(x.folder, x.frames))
 		}
 		out = append(out, diag)
 	}

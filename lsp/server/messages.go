@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -55,16 +56,90 @@ var frame = regexp.MustCompile(`(?m)^([^\s:][^:\n]*\.py):(\d+): (.*)$`)
 
 // frames are the places of a traceback, the innermost first.
 func (s *server) stack(f *folder, text string) []testproto.Frame {
-	var out []testproto.Frame
+	return (&sights{s: s}).stack(f, framesOf(text))
+}
+
+// frameLine is one that pytest printed.
+type frameLine struct {
+	path, what string
+	line       int
+}
+
+func framesOf(text string) []frameLine {
+	out := []frameLine{}
 	for _, m := range frame.FindAllStringSubmatch(text, -1) {
 		line, err := strconv.Atoi(m[2])
 		if err != nil {
 			continue
 		}
-		path := file.Abs(f.path, m[1])
-		out = append([]testproto.Frame{{Label: m[1] + ":" + m[2] + ": " + m[3], Location: s.location(path, line, nil)}}, out...)
+		out = append(out, frameLine{m[1], m[3], line})
 	}
 	return out
+}
+
+// sights are the files of frames as they are now, each looked at once.
+type sights struct {
+	s    *server
+	seen map[string]*sight
+	maps map[*byte]*mapper // by the text that ran
+}
+
+type sight struct {
+	uri string
+	l   *lines  // of the buffer, where it is open
+	m   *mapper // from the disk to the buffer; nil where it is not open
+}
+
+func (v *sights) stack(f *folder, frames []frameLine) []testproto.Frame {
+	var out []testproto.Frame
+	for _, x := range slices.Backward(frames) {
+		out = append(out, testproto.Frame{
+			Label: x.path + ":" + strconv.Itoa(x.line) + ": " + x.what, Location: v.location(file.Abs(f.path, x.path), x.line),
+		})
+	}
+	return out
+}
+
+func (v *sights) location(path string, line int) *testproto.Location {
+	x := v.seen[path]
+	if x == nil {
+		v.s.mu.Lock()
+		doc := v.s.docs[path]
+		v.s.mu.Unlock()
+		text, _ := os.ReadFile(path)
+		x = &sight{uri: string(v.s.uriOf(path))}
+		if doc != nil {
+			x.m = newMapper(text, doc.text)
+			text = doc.text
+		}
+		x.l = newLines(text)
+		if v.seen == nil {
+			v.seen = map[string]*sight{}
+		}
+		v.seen[path] = x
+	}
+	row := uint32(max(line, 1) - 1)
+	if x.m != nil {
+		row = x.m.row(row)
+	}
+	row = min(row, uint32(len(x.l.start)-1))
+	return &testproto.Location{URI: x.uri, Range: rangeOf(v.s.rows(x.l, row, row))}
+}
+
+// from maps the rows of a text that ran to those of the newest.
+func (v *sights) from(ran, now []byte, row uint32) uint32 {
+	if len(ran) == 0 {
+		return row
+	}
+	m := v.maps[&ran[0]]
+	if m == nil {
+		m = newMapper(ran, now)
+		if v.maps == nil {
+			v.maps = map[*byte]*mapper{}
+		}
+		v.maps[&ran[0]] = m
+	}
+	return m.row(row)
 }
 
 // location is a line, from 1, of a file as it ran, in the buffer where it is
@@ -99,9 +174,17 @@ func rangeOf(r protocol.Range) testproto.Range {
 // difference and behind the last keep their places, one between stays with the
 // nearest line above that both texts have once, and is at most where the
 // difference ends.
-func mapRow(from, to []byte, row uint32) uint32 {
+func mapRow(from, to []byte, row uint32) uint32 { return newMapper(from, to).row(row) }
+
+// mapper is mapRow for many rows.
+type mapper struct {
+	a, b       [][]byte // lines; none where the texts are the same
+	head, tail int      // lines that are
+}
+
+func newMapper(from, to []byte) *mapper {
 	if bytes.Equal(from, to) {
-		return row
+		return &mapper{}
 	}
 	a, b := bytes.Split(from, []byte{'\n'}), bytes.Split(to, []byte{'\n'})
 	head := 0
@@ -112,8 +195,15 @@ func mapRow(from, to []byte, row uint32) uint32 {
 	for tail < len(a)-head && tail < len(b)-head && bytes.Equal(a[len(a)-1-tail], b[len(b)-1-tail]) {
 		tail++
 	}
+	return &mapper{a, b, head, tail}
+}
+
+func (m *mapper) row(row uint32) uint32 {
+	a, b, head, tail := m.a, m.b, m.head, m.tail
 	r := int(row)
 	switch {
+	case a == nil:
+		return row
 	case r < head:
 		return row
 	case r >= len(a)-tail:

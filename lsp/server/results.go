@@ -46,7 +46,8 @@ type known struct {
 	*pytest.Result
 	folder   *folder
 	ran      *source
-	restored bool // from an earlier server's run: no texts are known
+	frames   []frameLine // of its traceback; nil: not looked for
+	restored bool        // from an earlier server's run: no texts are known
 }
 
 // state is a project before a run.
