@@ -12,4 +12,4 @@ func HearOpens(folders, links, aside []string) (*Opens, error) { return nil, err
 func (o *Opens) Doors() string                      { return "" }
 func (o *Opens) Begin()                             {}
 func (o *Opens) Take() (paths []string, whole bool) { return nil, false }
-func (o *Opens) Close()                             {}
+func (o *Opens) Close() (wait func())               { return func() {} }

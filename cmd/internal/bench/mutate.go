@@ -134,7 +134,7 @@ func (m mutating) suite(s suite) (*mutated, error) {
 			word = "all run"
 		}
 		if v.order > 0 {
-			word += fmt.Sprintf(", %d only behind others", v.order)
+			word += fmt.Sprintf(", %d only behind others or by chance", v.order)
 		}
 		if v.closure >= 0 {
 			word = fmt.Sprintf("%.1f%% by imports, %s", 100*v.closure, word)
