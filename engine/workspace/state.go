@@ -145,13 +145,13 @@ func (d *digests) aside(stateDir string) {
 }
 
 // namesIn is what a folder that was listed is known by: the names in it of which
-// there is nothing in the state otherwise. Those of hidden folders come and go
-// with tools.
+// there is nothing in the state otherwise. Those of hidden folders in the root
+// come and go with tools.
 func namesIn(rel, dir string) (names []string) {
 	aside := filepath.IsAbs(rel) || slices.ContainsFunc(strings.Split(rel, "/"), func(part string) bool { return len(part) > 1 && part[0] == '.' })
 	es, _ := file.List(dir, "/")
 	for _, e := range es {
-		if !notState(e.Name) && (aside || e.Name[0] == '.' && e.Kind != file.Dir || e.Kind == file.Dir && e.Name[0] != '.' && empty(filepath.Join(dir, e.Name))) {
+		if !notState(e.Name) && (aside || e.Name[0] == '.' && (e.Kind != file.Dir || rel != ".") || e.Kind == file.Dir && e.Name[0] != '.' && empty(filepath.Join(dir, e.Name))) {
 			names = append(names, e.Name)
 		}
 	}
