@@ -100,7 +100,7 @@ func NewDue(suite *discover.Suite, graph func() *graph.Graph, reasons []plan.Rea
 // DueReasons gives some tests their reasons, and says whether anything is known
 // of earlier runs.
 func DueReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item) (reasons []plan.Reason, known bool, err error) {
-	reasons, known, _, err = dueReasons(snap, r, items, nil, workspace.StateOf(r.State, r.Config, r.Env), recalling(r))
+	reasons, known, _, err = someReasons(snap, r, items)
 	return reasons, known, err
 }
 
@@ -111,8 +111,18 @@ func ByFunctions(snap *workspace.Snapshot, r *Request, items []*pytest.Item) ([]
 		return nil, false
 	}
 	n.Close()
-	reasons, known, narrowed, err := dueReasons(snap, r, items, nil, workspace.StateOf(r.State, r.Config, r.Env), recalling(r))
+	reasons, known, narrowed, err := someReasons(snap, r, items)
 	return reasons, known && narrowed && err == nil
+}
+
+// someReasons are those of some tests, as FindDue finds them.
+func someReasons(snap *workspace.Snapshot, r *Request, items []*pytest.Item) (reasons []plan.Reason, known, narrowed bool, err error) {
+	suite, err := snap.Suite()
+	if err != nil {
+		return nil, false, false, err
+	}
+	reasons, known, narrowed, err = dueReasons(snap, r, items, suite.Empty(), workspace.StateOf(r.State, r.Config, r.Env), recalling(r))
+	return reasons[:min(len(items), len(reasons))], known, narrowed, err
 }
 
 // looking begins to look at the project's files; what it returns waits for that.
@@ -186,7 +196,7 @@ func Dependence(snap *workspace.Snapshot, r *Request) (*plan.Due, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &plan.Due{Items: suite.Items, Graph: graphOf(snap), Root: r.Root, Tool: r.Config.Tool, Selection: r.Selection()}
+	d := &plan.Due{Items: suite.Items, All: suite.Items, Graph: graphOf(snap), Root: r.Root, Tool: r.Config.Tool, Selection: r.Selection()}
 	if r.State != "" {
 		d.Opened = history.LoadOpened(workspace.StateFolder(r.State, r.Root))
 	}

@@ -29,6 +29,7 @@ type Reason struct {
 // Due is all that decides about which tests are due.
 type Due struct {
 	Items  []*pytest.Item
+	All    []*pytest.Item // of the project, as far as they are not Items
 	Empty  []string            // files, absolute, that pytest imports and finds no test in
 	Graph  func() *graph.Graph // asked only when something has changed
 	Root   string
@@ -303,7 +304,7 @@ func (d *Due) looking(moved, had []string) (files map[string]bool, example strin
 		tests[p] = true
 	}
 	last := ""
-	for _, it := range d.Items {
+	for _, it := range slices.Concat(d.Items, d.All) {
 		if it.Path != last {
 			last = it.Path
 			tests[d.Rel(last)] = true
