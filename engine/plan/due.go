@@ -29,7 +29,7 @@ type Reason struct {
 // Due is all that decides about which tests are due.
 type Due struct {
 	Items  []*pytest.Item
-	All    []*pytest.Item // of the project, as far as they are not Items
+	All    []*pytest.Item      // of the project, as far as they are not Items
 	Empty  []string            // files, absolute, that pytest imports and finds no test in
 	Graph  func() *graph.Graph // asked only when something has changed
 	Root   string
