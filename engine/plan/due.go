@@ -160,6 +160,12 @@ type Edit struct {
 	Paths []string
 	Moved []string // those of Paths that came or went
 	Tests []string // those of Paths that had tests, whatever they seem to be now
+	// Wide are those of Paths whose old text was graph's SessionWide; nil where
+	// nobody knows the old texts.
+	Wide []string
+	// Listed says that nothing is to be run: of Python files that nobody imports,
+	// and of which no run has shown yet who reads them, none is to be reached.
+	Listed bool
 }
 
 // NewEdit is the change of some files from one state to another.
@@ -242,7 +248,7 @@ func (d *Due) Reach(e Edit) *Reached {
 	var changed, wide []string
 	for _, p := range c.changed {
 		abs := d.Abs(p)
-		if changed = append(changed, abs); filepath.Base(p) == "conftest.py" {
+		if changed = append(changed, abs); slices.Contains(e.Wide, p) || e.Wide == nil && filepath.Base(p) == "conftest.py" {
 			wide = append(wide, abs) // what its hooks were is not known any more
 		}
 		if d.matches(d.Tool.RerunAll, p) {
@@ -281,6 +287,14 @@ func (d *Due) Reach(e Edit) *Reached {
 	c.reach = d.Graph().Reach(in)
 	for _, r := range c.reach.Roots() {
 		c.roots[d.Rel(r)] = true
+	}
+	if d.Opened.Edges == nil && c.all == "" && !e.Listed { // no run has shown who reads what
+		for _, p := range c.changed {
+			if strings.HasSuffix(p, ".py") && !slices.Contains(e.Tests, p) && len(d.Graph().Affected([]string{d.Abs(p)}).Roots()) == 0 {
+				c.all = p + " changed, which nobody imports, and no run has shown yet who reads it"
+				break
+			}
+		}
 	}
 	var all bool
 	if c.opaque, all = d.starting(d.Opened.Opaque); all {

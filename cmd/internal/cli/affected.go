@@ -21,6 +21,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/git"
 	"github.com/dx-py/dx-py-ls/engine/graph"
+	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pysrc"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
 	"github.com/dx-py/dx-py-ls/engine/workspace"
@@ -168,10 +169,17 @@ func (p *program) affected(f graphFlags, paths, pytestArgs []string) error {
 	}
 	changed, wide := c.paths, c.wide
 	reach := pr.graph.Affected(changed, wide...)
-	var by *engine.Since // nil goes by files
-	if r := p.dueRequest(pr, pytestArgs); r != nil && c.was != nil {
-		by = engine.NewSince(pr.ws.Apply(workspace.Update{}), r, c.paths, c.was)
-		defer by.Close()
+	var by *engine.Since     // nil goes by files
+	var beyond *plan.Reached // nil where no runs are kept
+	if r := p.dueRequest(pr, pytestArgs); r != nil {
+		snap := pr.ws.Apply(workspace.Update{})
+		if c.was != nil {
+			by = engine.NewSince(snap, r, c.paths, c.was)
+			defer by.Close()
+		}
+		if beyond, err = pr.reached(snap, r, c, false); err != nil {
+			return err
+		}
 	}
 	tests, others, why := map[string][]*pytest.Item{}, map[string]int{}, ""
 	for _, it := range pr.suite.Items {
@@ -184,7 +192,17 @@ func (p *program) affected(f graphFlags, paths, pytestArgs []string) error {
 	}
 	out := bufio.NewWriterSize(p.stdout, 64<<10)
 	n, printed := 0, false
+	imports := map[string]bool{}
 	for _, root := range reach.Roots() {
+		imports[root] = true
+	}
+	for _, root := range pr.graph.Roots() {
+		if !imports[root] {
+			if n += beyondImports(out, beyond, tests[root], f.explain, relative(pr.root, root)); len(tests[root]) > 0 {
+				printed = printed || n > 0
+			}
+			continue
+		}
 		printed = true
 		n += len(tests[root])
 		if f.explain && others[root] > 0 {
@@ -214,6 +232,30 @@ func (p *program) affected(f graphFlags, paths, pytestArgs []string) error {
 	}
 	fmt.Fprintf(out, "%d of %s · %s\n", n, plural(len(pr.suite.Items), "test"), pr.summary(changed, f.since))
 	return out.Flush()
+}
+
+// beyondImports prints the tests of a file which a change reaches by what runs
+// have shown, or configuration says, and not by files; it returns how many these
+// are.
+func beyondImports(out io.Writer, reached *plan.Reached, tests []*pytest.Item, explain bool, root string) (n int) {
+	why := ""
+	for _, it := range tests {
+		if reached == nil {
+			break
+		}
+		reason, due := reached.Reason(it)
+		if !due {
+			continue
+		}
+		if n++; !explain {
+			fmt.Fprintln(out, it.ID)
+		}
+		why = reason.Text
+	}
+	if n > 0 && explain {
+		fmt.Fprintf(out, "%s · %s\n  %s\n", root, plural(n, "test"), why)
+	}
+	return n
 }
 
 func (pr *project) summary(changed []string, since string) string {

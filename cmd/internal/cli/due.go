@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/dx-py/dx-py-ls/engine"
+	"github.com/dx-py/dx-py-ls/engine/discover"
+	"github.com/dx-py/dx-py-ls/engine/file"
 	"github.com/dx-py/dx-py-ls/engine/graph"
 	"github.com/dx-py/dx-py-ls/engine/plan"
 	"github.com/dx-py/dx-py-ls/engine/pytest"
@@ -42,27 +44,58 @@ func (pr *project) since(snap *workspace.Snapshot, r *engine.Request, rev string
 	}
 	by := engine.NewSince(snap, r, c.paths, c.was)
 	defer by.Close()
-	reach := pr.graph.Affected(c.paths, c.wide...)
-	reached := map[string]bool{}
-	for _, root := range reach.Roots() {
-		reached[root] = true
+	reached, err := pr.reached(snap, r, c, true)
+	if err != nil {
+		return nil, false, err
 	}
-	add := func(path string) {
-		r := plan.Reason{Due: reached[path]}
-		r.Path, _ = reach.Path(path)
-		out = append(out, r)
+	add := func(it *pytest.Item) {
+		why, _ := reached.Reason(it)
+		out = append(out, why)
 	}
 	for _, it := range pr.suite.Items {
 		if why, same := by.Same(it); same {
 			out = append(out, plan.Reason{Text: why})
 			continue
 		}
-		add(it.Path)
+		add(it)
 	}
 	for _, p := range pr.suite.Empty() {
-		add(p)
+		add(&pytest.Item{ID: relative(pr.root, p), Path: p})
 	}
 	return out, by != nil, nil
+}
+
+// manyChanges is of how many files git is asked whether they were there: each
+// takes a process.
+const manyChanges = 50
+
+// reached is what changes reach, by what the texts say and by what runs have
+// shown. Tests that are to run are reached by Python files, too, that nobody
+// imports, until a run has shown who else reads them.
+func (pr *project) reached(snap *workspace.Snapshot, r *engine.Request, c changes, toRun bool) (*plan.Reached, error) {
+	on, err := engine.Dependence(snap, r)
+	if err != nil {
+		return nil, err
+	}
+	e := plan.Edit{Wide: []string{}, Listed: !toRun}
+	for _, path := range c.paths {
+		rel, is, was := on.Rel(path), file.Exists(path), true
+		if c.was != nil && len(c.paths) <= manyChanges {
+			_, was = c.was(path)
+		} else {
+			was = !is // it may have come
+		}
+		if e.Paths = append(e.Paths, rel); is != was {
+			e.Moved = append(e.Moved, rel)
+		}
+		if !is && discover.TestFile(r.Config, path) {
+			e.Tests = append(e.Tests, rel)
+		}
+	}
+	for _, path := range c.wide {
+		e.Wide = append(e.Wide, on.Rel(path))
+	}
+	return on.Reach(e), nil
 }
 
 // affectedOnly narrows the request to what is due.
