@@ -43,11 +43,12 @@ func (e endlessError) Error() string {
 
 // answer is what a run said.
 type answer struct {
-	tests    map[string]string
-	status   int
-	problems []string
-	imports  map[string][]string
-	said     string
+	tests     map[string]string
+	status    int
+	unchanged int // tests that were left out
+	problems  []string
+	imports   map[string][]string
+	said      string
 }
 
 // newSubject makes a suite as it was unpacked, and runs it. What it writes
@@ -197,7 +198,7 @@ func (x *subject) judge(m mutation, n int, quick bool) (v verdictOfEdit, err err
 		}
 	}
 	v.share, v.closure = float64(ran)/float64(len(x.clean)), x.closure(m)
-	if ran == 0 && ours.status != 0 && ours.status != 5 {
+	if ran == 0 && ours.unchanged == 0 && ours.status != 0 && ours.status != 5 {
 		v.share = 1 // nothing can run
 	}
 	if quick && ran == len(x.clean) {
@@ -385,6 +386,7 @@ func (x *subject) affected() (a answer, err error) {
 	for _, line := range bytes.Split(said, []byte("\n")) {
 		var e struct {
 			Event, ID, Outcome, Message string
+			Unchanged                   int
 		}
 		if json.Unmarshal(line, &e) != nil {
 			continue
@@ -392,6 +394,8 @@ func (x *subject) affected() (a answer, err error) {
 		switch e.Event {
 		case "test":
 			a.tests[e.ID] = e.Outcome
+		case "run_ended":
+			a.unchanged = e.Unchanged
 		case "problem":
 			a.problems = append(a.problems, e.Message)
 		}
