@@ -109,8 +109,10 @@ func (r *Reach) change(p string, from int32, all map[string]bool, wide, unseen b
 	}
 	r.computed(p, from)
 	if !unseen {
-		for _, root := range g.namesakes(p) {
-			r.visit(root, step{from, Absent, 0})
+		for _, root := range g.Namesakes([]string{p}) {
+			if id, ok := g.paths.get(root); ok {
+				r.visit(id, step{from, Absent, 0})
+			}
 		}
 	}
 	var kind Kind
@@ -131,52 +133,31 @@ func (r *Reach) change(p string, from int32, all map[string]bool, wide, unseen b
 	}
 }
 
-// namesakes are the files with tests that pytest imports by the name of the
-// module that p is, or would be: it loads one of them, and takes that for an
-// error in the other.
-func (g *Graph) namesakes(p string) (roots []int32) {
-	if !strings.HasSuffix(p, ".py") || len(g.inserted) == 0 {
+// Namesakes are the files with tests, absolute, that pytest imports by the name
+// of a module that some other path is, or would be: it loads one of them, and
+// takes that for an error in the other.
+func (g *Graph) Namesakes(paths []string) (roots []string) {
+	modules := map[string][]string{} // of the paths, by what a file with tests is called
+	for _, p := range paths {
+		if base, name := g.moduleOf(p); strings.HasSuffix(p, ".py") && slices.Contains(g.inserted, base) {
+			last := name[strings.LastIndexByte(name, '/')+1:] + ".py"
+			modules[last] = append(modules[last], p)
+		}
+	}
+	if len(modules) == 0 {
 		return nil
 	}
-	base, name := g.moduleOf(p)
-	if !slices.Contains(g.inserted, base) {
-		return nil
-	}
-	last := name[strings.LastIndexByte(name, '/')+1:] + ".py"
-	for i, root := range g.in.Roots {
-		if root == p || filepath.Base(root) != last {
+	for _, root := range g.in.Roots {
+		same := modules[filepath.Base(root)]
+		if len(same) == 0 {
 			continue
 		}
-		if _, other := g.moduleOf(root); other == name {
-			roots = append(roots, g.roots[i])
+		_, name := g.moduleOf(root)
+		if slices.ContainsFunc(same, func(p string) bool { _, other := g.moduleOf(p); return p != root && other == name }) {
+			roots = append(roots, root)
 		}
 	}
 	return roots
-}
-
-// Namesakes are the files with tests, absolute, of which pytest cannot import
-// the module beside those of some others.
-func (g *Graph) Namesakes(roots []string) (others []string) {
-	if len(g.inserted) == 0 {
-		return nil
-	}
-	byBase := map[string][]string{}
-	for _, root := range g.in.Roots {
-		byBase[filepath.Base(root)] = append(byBase[filepath.Base(root)], root)
-	}
-	for _, p := range roots {
-		same := byBase[filepath.Base(p)]
-		if len(same) < 2 {
-			continue
-		}
-		_, name := g.moduleOf(p)
-		for _, root := range same {
-			if _, other := g.moduleOf(root); root != p && other == name {
-				others = append(others, root)
-			}
-		}
-	}
-	return others
 }
 
 // moduleOf is the folder above the packages that a Python file is in, and its

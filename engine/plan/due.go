@@ -29,7 +29,7 @@ type Reason struct {
 // Due is all that decides about which tests are due.
 type Due struct {
 	Items  []*pytest.Item
-	All    []*pytest.Item      // of the project, as far as they are not Items
+	All    []*pytest.Item      // of the project, where Items are some of them
 	Empty  []string            // files, absolute, that pytest imports and finds no test in
 	Graph  func() *graph.Graph // asked only when something has changed
 	Root   string
@@ -163,9 +163,9 @@ type Edit struct {
 	// Wide are those of Paths whose old text was graph's SessionWide; nil where
 	// nobody knows the old texts.
 	Wide []string
-	// Listed says that nothing is to be run: of Python files that nobody imports,
-	// and of which no run has shown yet who reads them, none is to be reached.
-	Listed bool
+	// Idle says that nothing is to be run: Python files that nobody imports, and
+	// of which no run has shown yet who reads them, reach nothing.
+	Idle bool
 }
 
 // NewEdit is the change of some files from one state to another.
@@ -288,7 +288,7 @@ func (d *Due) Reach(e Edit) *Reached {
 	for _, r := range c.reach.Roots() {
 		c.roots[d.Rel(r)] = true
 	}
-	if d.Opened.Edges == nil && c.all == "" && !e.Listed { // no run has shown who reads what
+	if d.Opened.Edges == nil && c.all == "" && !e.Idle { // no run has shown who reads what
 		for _, p := range c.changed {
 			if strings.HasSuffix(p, ".py") && !slices.Contains(e.Tests, p) && len(d.Graph().Affected([]string{d.Abs(p)}).Roots()) == 0 {
 				c.all = p + " changed, which nobody imports, and no run has shown yet who reads it"

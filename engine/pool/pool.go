@@ -287,13 +287,17 @@ func (p *Pool) keep(s *Session, spares int) {
 	})
 }
 
+// parting is how long what has grown old is let be behind a run: who asked for
+// it is on its way out, and to end processes takes a processor.
+const parting = 20 * time.Millisecond
+
 // ended says that a run is over. When the last one was long ago, all ends.
 func (p *Pool) ended() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.old) > 0 {
 		p.beside.run(func() {
-			time.Sleep(file.RacyWindowNs) // the caller is on its way out
+			time.Sleep(parting)
 			p.mu.Lock()
 			p.discardOld()
 			p.mu.Unlock()

@@ -2,16 +2,12 @@ package workspace
 
 import (
 	"encoding/binary"
-	"maps"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/dx-py/dx-py-ls/engine/config"
 	"github.com/dx-py/dx-py-ls/engine/file"
-	"github.com/dx-py/dx-py-ls/engine/history"
 	"github.com/dx-py/dx-py-ls/engine/pyenv"
 )
 
@@ -55,7 +51,7 @@ func PrintOf(stateDir string, cfg *config.Config, env *pyenv.Env, aside []string
 		}
 	})
 	if aside == nil {
-		p.Aside = asides(stateDir, cfg, inWalk)
+		p.Aside = asides(stateDir, cfg, func(rel string) bool { return inWalk[rel] })
 	}
 	for _, rel := range p.Aside {
 		path := file.Abs(cfg.Root, filepath.FromSlash(rel))
@@ -74,28 +70,4 @@ func appendIdentity(to []byte, id file.Identity) []byte {
 		to = binary.NativeEndian.AppendUint64(to, n)
 	}
 	return to
-}
-
-// asides are the files that StateOf has beside those of the walk.
-func asides(stateDir string, cfg *config.Config, inWalk map[string]bool) []string {
-	out := map[string]bool{}
-	add := func(rel string) {
-		if !inWalk[rel] && !strings.HasPrefix(rel, "../") && !slices.ContainsFunc(strings.Split(rel, "/"), notState) {
-			out[rel] = true
-		}
-	}
-	for _, rel := range slices.Concat(hiddenConfigs, confAbove(cfg)) {
-		add(rel)
-	}
-	if stateDir != "" {
-		opened := history.LoadOpened(StateFolder(stateDir, cfg.Root))
-		for _, by := range []map[string][]string{opened.Edges, opened.Started} {
-			for _, paths := range by {
-				for _, rel := range paths {
-					add(rel)
-				}
-			}
-		}
-	}
-	return slices.AppendSeq(make([]string, 0, len(out)), maps.Keys(out))
 }

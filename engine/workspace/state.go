@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,8 +42,9 @@ func StateOf(stateDir string, cfg *config.Config, env *pyenv.Env) history.State 
 	if !walk(stateDir, cfg, env, d.visit) {
 		return nil
 	}
-	d.aside(stateDir)
-	d.above(cfg)
+	for _, rel := range asides(stateDir, cfg, func(rel string) bool { _, there := d.out[rel]; return there }) {
+		d.aside(rel)
+	}
 	if d.store != nil && len(d.add) > 0 {
 		_ = d.store.Save(d.add, func(k string) bool { _, there := d.out[k]; return there }) // else they are read again
 	}
@@ -59,19 +61,8 @@ type digests struct {
 	add []store.Record
 }
 
-// above adds the conftest.py of folders above the root that pytest looks at.
-func (d *digests) above(cfg *config.Config) {
-	for _, p := range confAbove(cfg) {
-		if id, ok := file.Stat(p); ok && d.out[p] == "" {
-			digest, r := d.digest(p, p, id)
-			if d.out[p] = digest; r != nil {
-				d.add = append(d.add, *r)
-			}
-		}
-	}
-}
-
-// confAbove are the paths of these.
+// confAbove are the paths of a conftest.py in the folders above the root that
+// pytest looks at.
 func confAbove(cfg *config.Config) (paths []string) {
 	if _, in := file.Rel(cfg.ConfCutDir, cfg.Root); !in || cfg.ConfCutDir == "" {
 		return nil
@@ -104,44 +95,47 @@ func (d *digests) visit(dir string, files []walked, names string) {
 	d.add = append(d.add, add...)
 }
 
-// aside adds the files that folder leaves out and that matter all the same.
-func (d *digests) aside(stateDir string) {
-	listed := map[string]bool{}
-	add := func(rel string) {
-		rel = strings.TrimSuffix(rel, "/")
-		if _, there := d.out[rel]; there || strings.HasPrefix(rel, "../") || slices.ContainsFunc(strings.Split(rel, "/"), notState) {
-			return
+// aside adds what asides names: a file, or a folder that was listed.
+func (d *digests) aside(rel string) {
+	p := file.Abs(d.root, filepath.FromSlash(rel))
+	if file.IsDir(p) {
+		if names := namesIn(rel, p); len(names) > 0 {
+			d.out[rel+history.Names] = history.Short(file.DigestOf([]byte(strings.Join(names, "\x00"))))
 		}
-		p := file.Abs(d.root, filepath.FromSlash(rel))
-		if listed[rel] {
-			return
-		}
-		if file.IsDir(p) {
-			listed[rel] = true
-			if names := namesIn(rel, p); len(names) > 0 {
-				d.out[rel+history.Names] = history.Short(file.DigestOf([]byte(strings.Join(names, "\x00"))))
-			}
-		} else if id, ok := file.Stat(p); ok {
-			digest, r := d.digest(p, rel, id)
-			if d.out[rel] = digest; r != nil {
-				d.add = append(d.add, *r)
-			}
-		}
-	}
-	for _, name := range hiddenConfigs {
-		add(name)
-	}
-	if stateDir == "" {
 		return
 	}
-	opened := history.LoadOpened(StateFolder(stateDir, d.root))
-	for _, by := range []map[string][]string{opened.Edges, opened.Started} {
-		for _, paths := range by {
-			for _, rel := range paths {
-				add(rel)
+	if id, ok := file.Stat(p); ok {
+		digest, r := d.digest(p, rel, id)
+		if d.out[rel] = digest; r != nil {
+			d.add = append(d.add, *r)
+		}
+	}
+}
+
+// asides are the files and folders, each once, that walk leaves out and that
+// matter all the same. had are those that it has not.
+func asides(stateDir string, cfg *config.Config, had func(rel string) bool) []string {
+	out := map[string]bool{}
+	add := func(rel string) {
+		rel = strings.TrimSuffix(rel, "/")
+		if !had(rel) && !strings.HasPrefix(rel, "../") && !slices.ContainsFunc(strings.Split(rel, "/"), notState) {
+			out[rel] = true
+		}
+	}
+	for _, rel := range slices.Concat(hiddenConfigs, confAbove(cfg)) {
+		add(rel)
+	}
+	if stateDir != "" {
+		opened := history.LoadOpened(StateFolder(stateDir, cfg.Root))
+		for _, by := range []map[string][]string{opened.Edges, opened.Started} {
+			for _, paths := range by {
+				for _, rel := range paths {
+					add(rel)
+				}
 			}
 		}
 	}
+	return slices.AppendSeq(make([]string, 0, len(out)), maps.Keys(out))
 }
 
 // namesIn is what a folder that was listed is known by: the names in it of which

@@ -77,7 +77,7 @@ func (pr *project) reached(snap *workspace.Snapshot, r *engine.Request, c change
 	if err != nil {
 		return nil, err
 	}
-	e := plan.Edit{Wide: []string{}, Listed: !toRun}
+	e := plan.Edit{Wide: []string{}, Idle: !toRun}
 	for _, path := range c.paths {
 		rel, is, was := on.Rel(path), file.Exists(path), true
 		if c.was != nil && len(c.paths) <= manyChanges {
