@@ -167,62 +167,66 @@ func (p *program) affected(f graphFlags, paths, pytestArgs []string) error {
 	if err != nil {
 		return err
 	}
-	changed, wide := c.paths, c.wide
-	reach := pr.graph.Affected(changed, wide...)
-	var by *engine.Since     // nil goes by files
-	var beyond *plan.Reached // nil where no runs are kept
-	if r := p.dueRequest(pr, pytestArgs); r != nil {
-		snap := pr.ws.Apply(workspace.Update{})
-		if c.was != nil {
-			by = engine.NewSince(snap, r, c.paths, c.was)
-			defer by.Close()
-		}
-		if beyond, err = pr.reached(snap, r, c, false); err != nil {
-			return err
-		}
+	r, err := p.projectRequest(pr, pytestArgs)
+	if err != nil {
+		return err
+	}
+	snap := pr.ws.Apply(workspace.Update{})
+	reached, err := pr.reached(snap, r, c, false)
+	if err != nil {
+		return err
+	}
+	var by *engine.Since // nil goes by files
+	if r.State != "" && c.was != nil {
+		by = engine.NewSince(snap, r, c.paths, c.was)
+		defer by.Close()
 	}
 	tests, others, why := map[string][]*pytest.Item{}, map[string]int{}, ""
+	reasons := map[string]plan.Reason{} // of files with tests that are reached
+	for _, root := range pr.graph.Roots() {
+		if reason, yes := reached.Reason(&pytest.Item{ID: relative(pr.root, root), Path: root}); yes {
+			reasons[root] = reason
+		}
+	}
 	for _, it := range pr.suite.Items {
+		reason, yes := reached.Reason(it)
+		if !yes {
+			continue
+		}
 		if text, same := by.Same(it); same {
 			others[it.Path]++
 			why = text
 			continue
 		}
+		reasons[it.Path] = reason
 		tests[it.Path] = append(tests[it.Path], it)
 	}
 	out := bufio.NewWriterSize(p.stdout, 64<<10)
 	n, printed := 0, false
-	imports := map[string]bool{}
-	for _, root := range reach.Roots() {
-		imports[root] = true
-	}
 	for _, root := range pr.graph.Roots() {
-		if !imports[root] {
-			if n += beyondImports(out, beyond, tests[root], f.explain, relative(pr.root, root)); len(tests[root]) > 0 {
-				printed = printed || n > 0
-			}
+		reason, yes := reasons[root]
+		if !yes {
 			continue
 		}
 		printed = true
 		n += len(tests[root])
-		if f.explain && others[root] > 0 {
+		switch {
+		case f.explain && others[root] > 0:
 			fmt.Fprintf(out, "%s · %d of %s; of the others %s\n", relative(pr.root, root), len(tests[root]), plural(len(tests[root])+others[root], "test"), why)
-			pr.path(out, reach, root)
-			continue
-		}
-		if f.explain {
+			pr.path(out, reason)
+		case f.explain:
 			fmt.Fprintf(out, "%s · %s\n", relative(pr.root, root), plural(len(tests[root]), "test"))
-			pr.path(out, reach, root)
-			continue
-		}
-		for _, it := range tests[root] {
-			fmt.Fprintln(out, it.ID)
+			pr.path(out, reason)
+		default:
+			for _, it := range tests[root] {
+				fmt.Fprintln(out, it.ID)
+			}
 		}
 	}
 	if f.explain {
-		for _, c := range changed {
-			if len(pr.graph.Affected([]string{c}, wide...).Roots()) == 0 {
-				fmt.Fprintf(out, "%s · no test is known to depend on it\n", pr.rel(c))
+		for _, path := range c.paths {
+			if len(pr.graph.Affected([]string{path}, c.wide...).Roots()) == 0 {
+				fmt.Fprintf(out, "%s · no test is known to depend on it\n", pr.rel(path))
 				printed = true
 			}
 		}
@@ -230,32 +234,8 @@ func (p *program) affected(f graphFlags, paths, pytestArgs []string) error {
 	if printed {
 		fmt.Fprintln(out)
 	}
-	fmt.Fprintf(out, "%d of %s · %s\n", n, plural(len(pr.suite.Items), "test"), pr.summary(changed, f.since))
+	fmt.Fprintf(out, "%d of %s · %s\n", n, plural(len(pr.suite.Items), "test"), pr.summary(c.paths, f.since))
 	return out.Flush()
-}
-
-// beyondImports prints the tests of a file which a change reaches by what runs
-// have shown, or configuration says, and not by files; it returns how many these
-// are.
-func beyondImports(out io.Writer, reached *plan.Reached, tests []*pytest.Item, explain bool, root string) (n int) {
-	why := ""
-	for _, it := range tests {
-		if reached == nil {
-			break
-		}
-		reason, due := reached.Reason(it)
-		if !due {
-			continue
-		}
-		if n++; !explain {
-			fmt.Fprintln(out, it.ID)
-		}
-		why = reason.Text
-	}
-	if n > 0 && explain {
-		fmt.Fprintf(out, "%s · %s\n  %s\n", root, plural(n, "test"), why)
-	}
-	return n
 }
 
 func (pr *project) summary(changed []string, since string) string {
@@ -269,10 +249,13 @@ func (pr *project) summary(changed []string, since string) string {
 }
 
 // path prints how a file with tests is reached.
-func (pr *project) path(out io.Writer, reach *graph.Reach, root string) {
-	edges, _ := reach.Path(root)
-	if len(edges) == 0 {
+func (pr *project) path(out io.Writer, reason plan.Reason) {
+	edges := reason.Path
+	switch {
+	case reason.Itself:
 		fmt.Fprintln(out, "  it changed")
+	case len(edges) == 0:
+		fmt.Fprintln(out, "  "+reason.Text)
 	}
 	for i, e := range edges {
 		end := ""

@@ -150,14 +150,18 @@ func (p *program) explainDue(pr *project, pytestArgs []string, items []*pytest.I
 // dueRequest is a run of the project's tests, for what is known of such runs;
 // nil where nothing is kept.
 func (p *program) dueRequest(pr *project, pytestArgs []string) *engine.Request {
+	if r, err := p.projectRequest(pr, pytestArgs); err == nil && r.State != "" {
+		return r
+	}
+	return nil
+}
+
+// projectRequest is a run of the project's tests.
+func (p *program) projectRequest(pr *project, pytestArgs []string) (*engine.Request, error) {
 	snap := pr.ws.Apply(workspace.Update{})
 	cfg, env, err := snap.Configure()
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	state := snap.StateDir()
-	if state == "" {
-		return nil
-	}
-	return &engine.Request{Env: env, Dir: pr.dir, Vars: p.vars, Args: pytestArgs, State: state, Root: cfg.Root, Config: cfg, Static: true}
+	return &engine.Request{Env: env, Dir: pr.dir, Vars: p.vars, Args: pytestArgs, State: snap.StateDir(), Root: cfg.Root, Config: cfg, Static: true}, nil
 }
