@@ -39,8 +39,9 @@ type session struct {
 
 type call struct {
 	*message
-	at    int // in their order
-	tries int // hosts that were lost with it
+	at    int  // in their order
+	tries int  // hosts that were lost with it
+	over  bool // the run that it asks for has ended before the answer
 }
 
 type question struct {
@@ -50,7 +51,8 @@ type question struct {
 
 // running is a run that has not ended, and its tests that have not.
 type running struct {
-	tests map[testproto.Ref]bool
+	tests      map[testproto.Ref]bool
+	continuous bool // it does not end by itself
 }
 
 func newSession() *session {
@@ -258,10 +260,11 @@ func (s *session) answer(m *message) {
 	case testproto.MethodRunTests:
 		var a struct{ Result *testproto.RunResult }
 		var p testproto.RunParams
-		if json.Unmarshal(m.body, &a) != nil || a.Result == nil || json.Unmarshal(c.params, &p) != nil {
+		if c.over || json.Unmarshal(m.body, &a) != nil || a.Result == nil || json.Unmarshal(c.params, &p) != nil {
 			return
 		}
 		r := s.run(p.RunID)
+		r.continuous = p.Continuous
 		for _, ref := range a.Result.Enqueued {
 			r.tests[ref] = true
 		}
@@ -327,8 +330,30 @@ func (s *session) told(m *message) {
 		var p testproto.EndedParams
 		if json.Unmarshal(m.params, &p) == nil {
 			delete(s.runs, p.RunID)
+			s.over(p.RunID)
 		}
 	}
+}
+
+// over notes that a run has ended whose call may not be answered yet.
+func (s *session) over(id string) {
+	for _, c := range s.calls {
+		var p testproto.RunParams
+		if c.method == testproto.MethodRunTests && json.Unmarshal(c.params, &p) == nil && p.RunID == id {
+			c.over = true
+		}
+	}
+}
+
+// waits reports whether the editor does: for an answer, the end of a run, or
+// that of a test in one that goes on.
+func (s *session) waits() bool {
+	for _, r := range s.runs {
+		if !r.continuous || len(r.tests) > 0 {
+			return true
+		}
+	}
+	return len(s.calls) > 0
 }
 
 // notAgain are the calls that may have done what must not be done twice.

@@ -63,7 +63,7 @@ func (f *forwarder) watch(p Process, l *life, over <-chan struct{}, leave func()
 		case <-t.C:
 		}
 		f.mu.Lock()
-		waits := len(f.said.calls) > 0
+		waits := f.said.waits()
 		f.mu.Unlock()
 		if l.heard.Swap(false) || l.saying.Load() || !waits && l.writing.Load() == 0 {
 			silent = 0

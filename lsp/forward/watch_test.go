@@ -88,6 +88,11 @@ const (
 // editing runs a forwarder in front of processes, and an editor that has said
 // initialize and asked for something.
 func editing(t *testing.T, hosts []*process, then func(answers func() []string)) {
+	editingWith(t, `{"jsonrpc":"2.0","id":2,"method":"textDocument/hover","params":{}}`, hosts, then)
+}
+
+// editingWith is editing for an editor that asks for ask.
+func editingWith(t *testing.T, ask string, hosts []*process, then func(answers func() []string)) {
 	in, editor := io.Pipe()
 	screen, out := io.Pipe()
 	var mu sync.Mutex
@@ -122,7 +127,7 @@ func editing(t *testing.T, hosts []*process, then func(answers func() []string))
 	}
 	say(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"capabilities":{}}}`)
 	synctest.Wait()
-	say(`{"jsonrpc":"2.0","id":2,"method":"textDocument/hover","params":{}}`)
+	say("%s", ask)
 	then(func() []string {
 		synctest.Wait()
 		mu.Lock()
@@ -222,4 +227,67 @@ func TestHung(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestStoppedInRun has a process stop that owes no answer. One that has begun a
+// run is left, and the editor told of the run's end; one whose run has ended, if
+// before its answer, or that waits for edits, is not.
+func TestStoppedInRun(t *testing.T) {
+	const (
+		begun   = `{"jsonrpc":"2.0","id":2,"result":{"enqueued":[{"root":"r","id":"a"}]}}`
+		nothing = `{"jsonrpc":"2.0","id":2,"result":{"enqueued":[]}}`
+		states  = `{"jsonrpc":"2.0","method":"dx-py/testStates","params":{"runId":"x","changes":[{"ref":{"root":"r","id":"a"},"state":%q}]}}`
+		ended   = `{"jsonrpc":"2.0","method":"dx-py/runEnded","params":{"runId":"x","outcome":"passed","totals":{}}}`
+		again   = `{"jsonrpc":"2.0","method":"dx-py/runRestarted","params":{"runId":"x","enqueued":[{"root":"r","id":"a"}],"cause":[]}}`
+	)
+	passed, enqueued := fmt.Sprintf(states, "passed"), fmt.Sprintf(states, "enqueued")
+	for name, c := range map[string]struct {
+		params string // of the run, besides its id
+		says   []string
+		left   bool
+	}{
+		"a test runs":                     {``, []string{begun, enqueued}, true},
+		"its tests have ended":            {``, []string{begun, passed}, true},
+		"it finds its tests":              {``, []string{nothing}, true},
+		"it has ended":                    {``, []string{begun, enqueued, passed, ended}, false},
+		"it has ended before its answer":  {``, []string{enqueued, passed, ended, begun}, false},
+		"it waits for edits":              {`,"continuous":true`, []string{begun, enqueued, passed}, false},
+		"it waits, answered behind tests": {`,"continuous":true`, []string{enqueued, begun, passed}, false},
+		"an edit was seen":                {`,"continuous":true`, []string{begun, passed, again}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				first, second := newProcess(), newProcess()
+				first.stopped = true
+				go func() { // it answers, and stops
+					decode := newDecoder(first.heard)
+					says := append([]string{`{"jsonrpc":"2.0","id":1,` + ready + `}`}, c.says...)
+					for n := range 2 {
+						var m any
+						if decode(&m) != nil {
+							return
+						}
+						for _, text := range says[n : 1+n*len(c.says)] {
+							_, _ = io.WriteString(first.says, frame("%s", text))
+						}
+					}
+				}()
+				go second.live(map[string]string{"initialize": ready})
+				ask := `{"jsonrpc":"2.0","id":2,"method":"dx-py/runTests","params":{"runId":"x"` + c.params + `}}`
+				editingWith(t, ask, []*process{first, second}, func(answers func() []string) {
+					time.Sleep(10 * time.Second) // the bubble's
+					all := strings.Join(answers(), "\n")
+					if left := strings.Contains(all, "does not answer"); left != c.left {
+						t.Errorf("left: %v, want %v: %q", left, c.left, all)
+					}
+					if lost := strings.Contains(all, "outcome:error"); lost != c.left {
+						t.Errorf("the run was lost: %v, want %v: %q", lost, c.left, all)
+					}
+					if got := second.methods(); c.left && got != "initialize" {
+						t.Errorf("the second was told %s", got)
+					}
+				})
+			})
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -145,11 +146,11 @@ func TestEditors(t *testing.T) {
 	h.nothingLeft()
 }
 
-func must(b []byte, err error) []byte {
+func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
 	}
-	return b
+	return v
 }
 
 // TestEditorAlone serves an editor without a resident process.
@@ -213,9 +214,7 @@ func TestEditorStopped(t *testing.T) {
 	e := h.editor()
 	e.tests("one", "passed")
 	pid := h.pid()
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	h.stop(pid)
 	var r testproto.DiscoverResult
 	e.Call(testproto.MethodDiscoverTests, nil, &r)
 	if len(r.Tests) != 2 {
@@ -232,6 +231,50 @@ func TestEditorStopped(t *testing.T) {
 	if h.pid() != pid {
 		t.Errorf("processes %d and %d", pid, h.pid())
 	}
+}
+
+// stop stops a process, and returns when all its threads are.
+func (h *home) stop(pid int) {
+	h.t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		h.t.Fatal(err)
+	}
+	for stopped := false; !stopped; {
+		stopped = true
+		for _, name := range must(filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))) {
+			b, _ := os.ReadFile(name) // "" for a thread that has ended
+			_, state, _ := strings.Cut(string(b), ") ")
+			stopped = stopped && !strings.ContainsAny(state[:min(1, len(state))], "RSD")
+		}
+	}
+}
+
+// TestEditorStoppedInRun stops the resident process in a run: the editor is told
+// of the run's end, and the next one is served.
+func TestEditorStoppedInRun(t *testing.T) {
+	h := newHome(t, map[string]string{"test_a.py": hanging})
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := h.editor("FIFO=" + fifo)
+	e.Call(testproto.MethodRunTests, testproto.RunParams{RunID: "one", Kind: "run", Include: []testproto.Ref{{Root: "file://" + h.dir, ID: "."}}}, nil)
+	f, err := os.Open(fifo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	pid := h.pid()
+	h.stop(pid)
+	if r := e.AfterRun("one"); r.Ended.Outcome != "error" || !strings.Contains(r.Ended.Message, "run it again") {
+		t.Errorf("%+v", r.Ended)
+	}
+	h.write("test_a.py", "def test_a(): pass\n")
+	e.tests("two", "passed")
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, f) // ends with the process that the test runs in
 }
 
 // TestEditorOfNode has editors with another limit of open files than the shell,
