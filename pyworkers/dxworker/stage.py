@@ -145,6 +145,7 @@ class Plugin:
         self.asked = None  # of where.py, in a session of which others may be made
         self.shelf = None  # of shelf.py, while tests are collected
         self.rewriting = None  # of rewriting.py, until they are
+        self.siblings = None  # of siblings.py
         self.cold = True  # this is no fork of a process that waited for the project's next session
 
     def light(self, index):
@@ -159,7 +160,7 @@ class Plugin:
         for name in ("pytest_configure", "pytest_sessionstart", "pytest_collection", "pytest_runtestloop", "pytest_runtest_logreport",
                      "pytest_report_teststatus"):
             setattr(cls, name, pytest.hookimpl(tryfirst=True)(getattr(cls, name)))
-        for name in ("pytest_load_initial_conftests", "pytest_cmdline_main"):
+        for name in ("pytest_load_initial_conftests", "pytest_cmdline_main", "pytest_make_collect_report"):
             setattr(cls, name, pytest.hookimpl(hookwrapper=True, tryfirst=True)(getattr(cls, name)))
         for name in ("pytest_configure", "pytest_sessionstart"):
             setattr(cls.Last, name, pytest.hookimpl(trylast=True)(getattr(cls.Last, name)))
@@ -271,6 +272,9 @@ class Plugin:
             self.stage.control.send(stage=name, doubt="pytest was told other arguments")
             os._exit(0)
         return message
+
+    def pytest_make_collect_report(self, collector):
+        yield from self.siblings.collects(collector)
 
     def pytest_runtestloop(self, session):
         option = session.config.option
@@ -389,7 +393,7 @@ def main(control, alive, runs):
     except ImportError as e:
         stage.control.send(failed="import", message=str(e))
         os._exit(1)
-    from . import rewriting, roles
+    from . import rewriting, roles, siblings
     if functions is not None:
         from . import alone
     sys.meta_path.remove(finder)
@@ -409,6 +413,7 @@ def main(control, alive, runs):
     plugin = Plugin(stage, recorder, message.get("keep", False))
     plugin.rewriting = rewriting.Faster()
     plugin.rewriting.begin()
+    plugin.siblings = siblings.Siblings()
     plugin.functions = functions
     if message.get("keep"):
         plugin.asked = later("where").Watch()
