@@ -14,6 +14,7 @@ from .alarm import Alarm
 from .around import Unsupported, own_capture_files
 from .bulk import Bulk
 from .fastloop import FastLoop
+from .locations import Locations
 from .nodes import Controller, Slot, environment, output, told
 from .recorder import threads
 from .replay import REPLAYED, Replay
@@ -42,9 +43,9 @@ class Run:
     def describe(self):
         """What the engine is told of L1."""
         config = self.session.config
-        rows = []
+        rows, locations = [], Locations()
         for item in self.items:
-            path, line, _ = item.location
+            path, line, _ = locations.of(item)
             rows.append((item.nodeid, path, (line or 0) + 1, group(item)))
         side = self.plugin.side
         inputs, untold = (side.inputs, side.untold) if isinstance(side, Controller) else ((), "")

@@ -144,7 +144,7 @@ class Plugin:
         self.functions = None  # of functions.py, where they are observed
         self.asked = None  # of where.py, in a session of which others may be made
         self.shelf = None  # of shelf.py, while tests are collected
-        self.rewriting = None  # of rewriting.py, until they are
+        self.faster = ()  # of rewriting.py and factories.py, until they are
         self.siblings = None  # of siblings.py
         self.cold = True  # this is no fork of a process that waited for the project's next session
 
@@ -281,7 +281,8 @@ class Plugin:
         if session.testsfailed and not option.continue_on_collection_errors or option.collectonly:
             return None  # pytest's own implementation says so, or does nothing
         imports = self.shelved()
-        self.rewriting.end()
+        for faster in self.faster:
+            faster.end()
         if bytecode.known is not None:
             bytecode.known = bytecode.known.close()
         from .roles import Run  # not at the top: it needs pytest
@@ -393,7 +394,7 @@ def main(control, alive, runs):
     except ImportError as e:
         stage.control.send(failed="import", message=str(e))
         os._exit(1)
-    from . import rewriting, roles, siblings
+    from . import factories, rewriting, roles, siblings
     if functions is not None:
         from . import alone
     sys.meta_path.remove(finder)
@@ -411,8 +412,9 @@ def main(control, alive, runs):
     bytecode.install()
     bytecode.install_rewritten()
     plugin = Plugin(stage, recorder, message.get("keep", False))
-    plugin.rewriting = rewriting.Faster()
-    plugin.rewriting.begin()
+    plugin.faster = rewriting.Faster(), factories.Faster()
+    for faster in plugin.faster:
+        faster.begin()
     plugin.siblings = siblings.Siblings()
     plugin.functions = functions
     if message.get("keep"):
