@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/dx-py/dx-py-ls/engine"
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
 )
@@ -140,6 +142,123 @@ func TestCompiledIsAsOldAsItsSource(t *testing.T) {
 			if err != nil || !strings.Contains("\n"+string(out), want) {
 				t.Errorf("%s: %v, not %q in\n%s", v, err, want, out)
 			}
+		}
+	}
+}
+
+// parts imports a module that is known, behind edits, and one that is held.
+const parts = `
+import importlib, marshal, os, shutil, sys, time
+sys.path[:0] = [sys.argv[1], os.getcwd()]
+sys.dont_write_bytecode = False
+from dxworker import bytecode, reuse
+from importlib import _bootstrap_external as loader
+bytecode.install()
+path = os.path.abspath("module.py")
+
+whole = []
+compiler = loader.SourceLoader.source_to_code
+def source_to_code(self, data, path, **kwargs):
+    whole.append(os.path.basename(path))
+    return compiler(self, data, path, **kwargs)
+loader.SourceLoader.source_to_code = source_to_code
+
+def fresh():
+    sys.modules.pop("module", None)
+    importlib.invalidate_caches()
+    return importlib.import_module("module")
+
+def write(value, added=""):
+    with open(path, "w") as f:
+        f.write("import os\n\n\ndef before(): \n    return os.sep\n\n\n%sVALUE = %d\n\n\nclass After:\n    def get(self):\n        return VALUE\n" % (added, value))
+
+class Control:
+    def send(self, learned):
+        self.learned = learned
+
+def learn(rewritten=False):
+    control, fd = Control(), os.open("known", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    reuse.learned(path, rewritten, os.dup(fd), control)
+    return reuse.Known([path], [fd]) if control.learned else None
+
+def imported(*args):
+    """What the module says once it is edited, and whether all of it was compiled for that."""
+    write(*args)
+    del whole[:]
+    module = fresh()
+    with open(path) as f:
+        lines = f.read().split("\n")
+    at = lines[module.After.get.__code__.co_firstlineno - 1]
+    return module.VALUE, module.After().get(), module.before(), at.strip(), whole[:], os.path.exists(loader.cache_from_source(path))
+
+write(1)
+bytecode.known = learn()
+print(1, *imported(2))
+print(2, *imported(3, "# a line\n"))
+time.sleep(0.03)  # behind what a clock of files may miss
+bytecode.collected()
+print(3, *imported(4))
+bytecode.known = learn()
+sys.dont_write_bytecode = True
+print(4, *imported(5))
+sys.dont_write_bytecode = False
+shutil.rmtree("__pycache__")
+open("__pycache__", "w").close()
+print(5, *imported(6))
+os.remove("__pycache__")
+code = reuse.Known.code
+def editing(self, *args):
+    found = code(self, *args)
+    write(8)
+    return found
+reuse.Known.code = editing
+print(6, *imported(7))
+reuse.Known.code = code
+time.sleep(0.03)
+fresh()
+time.sleep(0.03)
+bytecode.known = None
+write(9)
+time.sleep(0.03)
+fresh()
+del whole[:]
+bytecode.hold(path)
+held = bytecode.held[path][1]
+print(7, any(fresh().before.__code__ is part for part in held.co_consts), whole)
+print(8, type(learn(True)).__name__)
+print(9, *imported(10))
+print(10, any(fresh().before.__code__ is part for part in held.co_consts))
+`
+
+// TestEditedModulesAreCompiledInPart has the code of edited modules equal that
+// of the whole text, without it being compiled, where that is certain.
+func TestEditedModulesAreCompiledInPart(t *testing.T) {
+	workers, err := filepath.Abs("../pyworkers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The edit, what the module's parts say, what was compiled as a whole, and
+	// whether a compiled module was written.
+	const want = `1 2 2 / def get(self): [] True
+2 3 3 / def get(self): [] True
+3 4 4 / def get(self): ['module.py'] True
+4 5 5 / def get(self): ['module.py'] True
+5 6 6 / def get(self): ['module.py'] False
+6 8 8 / def get(self): ['module.py'] True
+7 True []
+8 NoneType
+9 10 10 / def get(self): ['module.py'] True
+10 False
+`
+	for _, v := range enginetest.Versions {
+		cmd := exec.Command(enginetest.Python(t, v), "-c", parts, workers)
+		cmd.Dir = t.TempDir()
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v", v, err)
+		}
+		if diff := cmp.Diff(want, string(out)); diff != "" {
+			t.Errorf("%s: %s", v, diff)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/file"
 )
 
-// learned is a file of tests whose compiled form an interpreter's forks can take over,
+// learned is a file whose compiled form an interpreter's forks can take over,
 // but for what was edited since (pyworkers/dxworker/reuse.py).
 type learned struct {
 	path string
@@ -34,27 +34,46 @@ func (p *Pool) note(path string) {
 	}
 }
 
-// files are those of the session's tests.
-func (p *Session) files() (paths []string) {
+// sources are the files that a session was made of: those of its tests, and what
+// else it has read that modules are made of.
+type sources struct{ tests, modules []string }
+
+// sources are what the session was made of.
+func (p *Session) sources() (u sources) {
 	last := ""
 	for _, it := range p.info.Items {
 		if it.Path != last && p.settings.Unittest == nil {
 			last = it.Path
-			paths = append(paths, filepath.Join(p.info.Root, filepath.FromSlash(last)))
+			u.tests = append(u.tests, filepath.Join(p.info.Root, filepath.FromSlash(last)))
 		}
 	}
-	slices.Sort(paths)
-	return slices.Compact(paths)
+	slices.Sort(u.tests)
+	u.tests = slices.Compact(u.tests)
+	for path, id := range p.seen.files {
+		if strings.HasSuffix(path, ".py") && id != (file.Identity{}) {
+			u.modules = append(u.modules, path)
+		}
+	}
+	slices.Sort(u.modules)
+	return u
 }
 
 // learn has a fork of the stem with the conftests compile the files of a
-// session's tests, of many those that were edited before.
-func (p *Pool) learn(ctx context.Context, r recipe, paths []string) {
+// session's tests, of many those that were edited before, and modules that
+// were.
+func (p *Pool) learn(ctx context.Context, r recipe, used sources) {
 	p.mu.Lock()
-	if len(paths) > maxLearned {
-		paths = slices.DeleteFunc(slices.Clone(p.edited), func(path string) bool { return !slices.Contains(paths, path) })
-	}
+	edited := slices.Clone(p.edited)
 	p.mu.Unlock()
+	isTest := func(path string) bool {
+		return filepath.Base(path) == "conftest.py" || slices.Contains(used.tests, path)
+	}
+	paths := slices.DeleteFunc(slices.Clone(edited), func(path string) bool { return !isTest(path) && !slices.Contains(used.modules, path) })
+	for _, path := range used.tests {
+		if len(used.tests) <= maxLearned && len(paths) < maxLearned && !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
 	st := p.stemFor(configStage, r.key, r.settings)
 	if st == nil {
 		return
@@ -79,7 +98,7 @@ func (p *Pool) learn(ctx context.Context, r recipe, paths []string) {
 		if err != nil {
 			return
 		}
-		info, err := reply{}, proc.stage.send(map[string]any{"op": "learn", "path": path}, f)
+		info, err := reply{}, proc.stage.send(map[string]any{"op": "learn", "path": path, "rewritten": isTest(path)}, f)
 		if err == nil {
 			info, err = proc.stage.receive()
 		}

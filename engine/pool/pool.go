@@ -136,7 +136,8 @@ const (
 // tests takes 35 MB, of which 25 are shared with its interpreter.
 const (
 	maxSessions = 4
-	maxStems    = 4 // of each stage
+	maxStems    = 4   // of each stage
+	maxHeld     = 500 // compiled modules at hand: some 10 MB
 )
 
 // Pool keeps interpreters that have imported pytest, and sessions that were

@@ -62,14 +62,14 @@ func (p *Pool) Refresh(ctx context.Context) {
 		p.mu.Unlock()
 		close(m.done)
 	}()
-	if files, ok := p.remake(ctx, r); ok {
-		p.ahead(r, files)
+	if used, ok := p.remake(ctx, r); ok {
+		p.ahead(r, used)
 	}
 }
 
 // ahead has beside what the next session would load from elsewhere loaded
 // already. The next Refresh gives it up.
-func (p *Pool) ahead(r recipe, files []string) {
+func (p *Pool) ahead(r recipe, used sources) {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &refresh{key: r.key, cancel: cancel, done: make(chan struct{})}
 	p.mu.Lock()
@@ -80,10 +80,10 @@ func (p *Pool) ahead(r recipe, files []string) {
 	}
 	p.hoists = h
 	p.beside.run(func() {
-		p.forkAhead(configStage, r)
+		p.forkAhead(configStage, r, used.modules)
 		if p.hoist(ctx, r); ctx.Err() == nil {
-			p.forkAhead(hoistedStage, r)
-			p.learn(ctx, r, files)
+			p.forkAhead(hoistedStage, r, used.modules)
+			p.learn(ctx, r, used)
 		}
 		cancel()
 		p.mu.Lock()
@@ -94,11 +94,11 @@ func (p *Pool) ahead(r recipe, files []string) {
 	})
 }
 
-// remake reports whether the session is there, with the files of its tests.
-func (p *Pool) remake(ctx context.Context, r recipe) (files []string, ok bool) {
+// remake reports whether the session is there, with the files that it is of.
+func (p *Pool) remake(ctx context.Context, r recipe) (u sources, ok bool) {
 	interpreter := r.settings.interpreterKey()
 	if interpreter+r.settings.sessionKey() != r.key {
-		return nil, false // the interpreter is another now
+		return u, false // the interpreter is another now
 	}
 	defer func() {
 		p.mu.Lock()
@@ -110,12 +110,12 @@ func (p *Pool) remake(ctx context.Context, r recipe) (files []string, ok bool) {
 	if s == nil {
 		var err error
 		if s, err = p.collect(ctx, r.settings, interpreter, r.key, d); err != nil {
-			return nil, false // the next run will meet the reason, and tell it
+			return u, false // the next run will meet the reason, and tell it
 		}
 	}
-	files = s.files()
+	u = s.sources()
 	p.keep(s, r.workers)
-	return files, true
+	return u, true
 }
 
 // again remembers how a session was made, where another like it could be kept:

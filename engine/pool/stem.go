@@ -271,8 +271,8 @@ func (p *Pool) fork(ctx context.Context, s Settings, interpreter, key string, d 
 
 // forkAhead has the next session of a stem forked already: what an edit leaves
 // to be done is collecting, without the fork and most of the copies that it
-// makes.
-func (p *Pool) forkAhead(stage string, r recipe) {
+// makes. It has modules at hand, of those that the stem has not loaded.
+func (p *Pool) forkAhead(stage string, r recipe, modules []string) {
 	st := p.stemFor(stage, r.key, r.settings)
 	if st == nil {
 		return
@@ -288,7 +288,11 @@ func (p *Pool) forkAhead(stage string, r recipe) {
 	if err != nil {
 		return // the next session will meet the reason
 	}
-	_ = spare.stage.send(map[string]any{"op": "touch"})
+	left := slices.DeleteFunc(slices.Clone(modules), func(path string) bool {
+		_, loaded := st.seen.files[path]
+		return loaded
+	})
+	_ = spare.stage.send(map[string]any{"op": "touch", "modules": left[:min(len(left), maxHeld)]})
 	p.mu.Lock()
 	st.spare, spare = spare, st.spare
 	p.mu.Unlock()

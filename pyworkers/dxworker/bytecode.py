@@ -10,6 +10,7 @@ import time
 from .observer import STDLIB
 
 TICK = 20_000_000  # clocks of files tick in ms
+HEAD = 16  # bytes of a compiled module in front of its code
 
 
 def stale(source, compiled):
@@ -28,7 +29,8 @@ def aged(compiled, before):
         pass
 
 
-known = None  # of reuse.py: what is remembered of files that are about to be rewritten
+known = None  # of reuse.py: what is remembered of files that are about to be compiled
+held = {}  # what compiled modules hold behind their heads, and their code, by the paths of their sources
 
 
 class Unread(str):
@@ -38,19 +40,72 @@ class Unread(str):
         return str.__str__(self) + ".none"
 
 
+def hold(path):
+    """Has a compiled module at hand: where the same is read, its code is taken."""
+    from importlib import _bootstrap_external as loader
+    try:
+        compiled = loader.cache_from_source(path)
+        with open(compiled, "rb") as f:
+            data = f.read()
+        if data[:4] == loader.MAGIC_NUMBER:
+            held[path] = data[HEAD:], loader._compile_bytecode(data[HEAD:], path, compiled, path)
+    except Exception:
+        pass  # who imports it is told
+
+
+def bring(path, compiled, before):
+    """Compiles of an edited module what was edited; returns whether it is written, and at hand."""
+    from importlib import _bootstrap_external as loader
+    if sys.dont_write_bytecode:
+        return False
+    try:
+        was = os.stat(path)
+        code = known.code(path, False)
+        now = os.stat(path)
+        if code is None or (was.st_mtime_ns, was.st_ctime_ns, was.st_size, was.st_ino) != (now.st_mtime_ns, now.st_ctime_ns, now.st_size, now.st_ino):
+            return False
+        data = loader._code_to_timestamp_pyc(code, int(was.st_mtime), was.st_size)
+        loader.SourceFileLoader("", path)._cache_bytecode(path, compiled, data)
+        aged(compiled, before)
+        with open(compiled, "rb") as f:
+            if f.read() != data:
+                return False
+    except Exception:
+        return False  # the whole module is compiled
+    held[path] = bytes(data[HEAD:]), code
+    return True
+
+
+def collected():
+    """All is imported that anything is known of."""
+    global known
+    held.clear()
+    if known is not None:
+        known = known.close()
+
+
 def install():
     """For all that is imported from here on, but what is installed."""
     from importlib import _bootstrap_external as loader
-    find, write = loader.cache_from_source, loader._write_atomic
+    find, write, unmarshal = loader.cache_from_source, loader._write_atomic, loader._compile_bytecode
 
     def cache_from_source(path, *args, **kwargs):
         compiled = find(path, *args, **kwargs)
         if sys._getframe(1).f_code.co_name != "get_code" or path.startswith(STDLIB) or "site-packages" in path:
             return compiled
         if stale(path, compiled) or not os.path.exists(compiled):
+            before = time.time_ns() - TICK
+            if known is not None and bring(path, compiled, before):
+                return compiled
             compiled = Unread(compiled)
-            compiled.before = time.time_ns() - TICK
+            compiled.before = before
         return compiled
+
+    def _compile_bytecode(data, name=None, bytecode_path=None, source_path=None):
+        at_hand = held.get(source_path)
+        if at_hand is not None and at_hand[0] == data:
+            return at_hand[1]
+        return unmarshal(data, name, bytecode_path, source_path)
 
     def _write_atomic(path, data, *args, **kwargs):
         if type(path) is not Unread:
@@ -59,7 +114,7 @@ def install():
         write(plain, data, *args, **kwargs)
         aged(plain, path.before)
 
-    loader.cache_from_source, loader._write_atomic = cache_from_source, _write_atomic
+    loader.cache_from_source, loader._write_atomic, loader._compile_bytecode = cache_from_source, _write_atomic, _compile_bytecode
 
 
 def install_rewritten():
@@ -73,7 +128,7 @@ def install_rewritten():
     def read_pyc(source, pyc, *args, **kwargs):
         before[str(pyc)] = time.time_ns() - TICK
         code = None if stale(str(source), str(pyc)) else read(source, pyc, *args, **kwargs)
-        return known.code(str(source)) if code is None and known is not None else code
+        return known.code(str(source), True) if code is None and known is not None else code
 
     def write_pyc(state, code, stat, pyc):
         done = write(state, code, stat, pyc)

@@ -1,9 +1,10 @@
-"""Rewrites and compiles of an edited test file only what the edit has changed.
+"""Rewrites and compiles of an edited file only what the edit has changed.
 
-Of a file that was rewritten as a whole the code of its top-level functions and classes is remembered. In the edited text those
-that lie in its common beginning and end are replaced by stubs, which end at the same place; that is parsed, rewritten by pytest
-and compiled, and the stubs' code gives way to the remembered, moved by lines. What the parser makes of the stubs shows whether
-the text around still means the same. The code is equal to that of the whole text; where that is not certain, nothing is reused."""
+Of a file that was compiled as a whole, one of tests rewritten before, the code of its top-level functions and classes is
+remembered. In the edited text those that lie in its common beginning and end are replaced by stubs, which end at the same place;
+that is parsed, rewritten by pytest and compiled, and the stubs' code gives way to the remembered, moved by lines. What the parser
+makes of the stubs shows whether the text around still means the same. The code is equal to that of the whole text; where that is
+not certain, nothing is reused."""
 import ast
 import marshal
 import os
@@ -16,8 +17,8 @@ from _pytest.assertion import rewrite
 # From the next release on code may depend on more of what is around it.
 SUPPORTED = sys.version_info < (3, 14)
 UNITS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-# Texts that make what is rewritten depend on more than the statement, or that lines and columns are counted by in other ways.
-UNSUITABLE = (b"PYTEST_DONT_REWRITE", b":=", b"\r", b"\f", b"\0")
+# Texts that lines and columns are counted by in other ways, and that make what is rewritten depend on more than the statement.
+UNSUITABLE, REWRITTEN = (b"\r", b"\f", b"\0"), (b"PYTEST_DONT_REWRITE", b":=")
 
 
 def hook():
@@ -34,8 +35,8 @@ def hook():
     return None
 
 
-def suitable(source):
-    if any(text in source for text in UNSUITABLE) or source.startswith(b"\xef\xbb\xbf"):
+def suitable(source, rewritten):
+    if any(text in source for text in UNSUITABLE + (REWRITTEN if rewritten else ())) or source.startswith(b"\xef\xbb\xbf"):
         return False
     if any(b"coding" in line for line in source.split(b"\n", 2)[:2]):
         return False
@@ -81,9 +82,9 @@ def moved(code, lines):
 
 def units(source, tree, code):
     """What can be reused, in order: [name, kind, first line, line of the definition, first line of the body, last line, column where
-    that ends, first line of what follows, code, whether it may be moved]."""
+    that ends, code, whether it may be moved]."""
     lines, found = source.split(b"\n"), []
-    for at, node in enumerate(tree.body):
+    for node in tree.body:
         if not isinstance(node, UNITS) or getattr(node, "type_params", None):
             continue
         first, body = first_line(node), node.body[0]
@@ -92,39 +93,43 @@ def units(source, tree, code):
             indent = len(lines[start - 1]) - len(lines[start - 1].lstrip())
         if not lines[start - 1][:indent].isspace() or node.end_col_offset <= indent:
             continue
-        if any(b"global" in line for line in lines[start - 1:node.end_lineno]):
+        if any(isinstance(part, ast.Global) for part in ast.walk(node)):
             continue  # it decides how the module itself has a name
         codes = [c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == node.name and c.co_firstlineno in (first, node.lineno)]
         if len(codes) != 1:
             continue
-        follows = first_line(tree.body[at + 1]) if at + 1 < len(tree.body) else len(lines) + 1
         found.append([
-            node.name, type(node).__name__, first, node.lineno, start, node.end_lineno, node.end_col_offset, follows, codes[0],
+            node.name, type(node).__name__, first, node.lineno, start, node.end_lineno, node.end_col_offset, codes[0],
             not counts_lines(codes[0])])
     return found
 
 
-def learn(path):
-    """What is to be remembered of a file as it is now, None for nothing. Its compiled form is written as pytest would."""
-    rewriter = hook()
-    if rewriter is None:
+def learn(path, rewritten):
+    """What is to be remembered of a file as it is now, None for nothing. rewritten: it is one of tests, whose compiled form is
+    written as pytest would."""
+    rewriter = hook() if rewritten else None
+    if rewritten and rewriter is None:
         return None
     with open(path, "rb") as f:
         source = f.read()
-    if not suitable(source):
+    if not suitable(source, rewritten):
         return None
     from pathlib import Path
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        stat, code = rewrite._rewrite_test(Path(path), rewriter.config)
+        if rewritten:
+            stat, code = rewrite._rewrite_test(Path(path), rewriter.config)
+        else:
+            code = compile(source, path, "exec", dont_inherit=True)
         tree = ast.parse(source, path)
     with open(path, "rb") as f:
         if f.read() != source:
             return None
-    store(rewriter, Path(path), stat, code)
+    if rewritten:
+        store(rewriter, Path(path), stat, code)
     if said or code.co_filename != path:
-        return None  # pytest tells of it each time that it compiles the file
-    return source, surroundings(tree), units(source, tree, code), sys.flags.optimize
+        return None  # it is told of each time that the file is compiled
+    return source, surroundings(tree), units(source, tree, code), sys.flags.optimize, rewritten
 
 
 def store(rewriter, path, stat, code):
@@ -157,8 +162,8 @@ def stubbed(known, lines, begin, end, before):
     moved by."""
     lines, stubs, shift = list(lines), {}, len(lines) - before
     for unit in known:
-        name, kind, first, at, start, last, column, follows, code, movable = unit
-        if follows <= begin:
+        name, kind, first, at, start, last, column, code, movable = unit
+        if last <= begin:  # what comes now may go on with it: all_there sees that
             lines_moved = 0
         elif first > before - end and (movable or not shift):
             lines_moved = shift
@@ -174,9 +179,9 @@ def stubbed(known, lines, begin, end, before):
 
 
 def compiled(known, path, source, config):
-    """The code of an edited file, None where that is not certain."""
-    was, around, found, optimize = known
-    if optimize != sys.flags.optimize or not suitable(source):
+    """The code of an edited file, None where that is not certain. config: pytest's, for a file that is rewritten."""
+    was, around, found, optimize, rewritten = known
+    if optimize != sys.flags.optimize or not suitable(source, rewritten):
         return None
     old, new = was.split(b"\n"), source.split(b"\n")
     lines, stubs = stubbed(found, new, *common(old, new), len(old))
@@ -192,7 +197,8 @@ def compiled(known, path, source, config):
         if surroundings(tree) != around or not all_there(tree, stubs):
             return None
         try:
-            rewrite.rewrite_asserts(tree, text, path, config)
+            if rewritten:
+                rewrite.rewrite_asserts(tree, text, path, config)
             code = compile(tree, path, "exec", dont_inherit=True)
         except Exception:
             return None
@@ -202,8 +208,8 @@ def compiled(known, path, source, config):
     for k, const in enumerate(consts):
         if isinstance(const, types.CodeType):
             for at, (unit, lines_moved, _) in left.items():
-                if const.co_name == unit[0] and const.co_firstlineno == unit[8].co_firstlineno + lines_moved:
-                    consts[k] = moved(unit[8], lines_moved)
+                if const.co_name == unit[0] and const.co_firstlineno == unit[7].co_firstlineno + lines_moved:
+                    consts[k] = moved(unit[7], lines_moved)
                     del left[at]
                     break
     return None if left else code.replace(co_consts=tuple(consts))
@@ -231,30 +237,31 @@ class Known:
     def __init__(self, paths, fds):
         self.files = dict(zip(paths, fds))
 
-    def code(self, path):
-        """The code of a file that has to be rewritten, None for none."""
-        fd, rewriter = self.files.get(path), hook()
-        if fd is None or rewriter is None:
+    def code(self, path, rewritten):
+        """The code of a file that has to be compiled, None for none."""
+        fd = self.files.get(path)
+        rewriter = hook() if rewritten and fd is not None else None
+        if fd is None or rewritten and rewriter is None:
             return None
         known = load(fd)
-        if known is None:
+        if known is None or known[-1] != rewritten:
             return None
         try:
             with open(path, "rb") as f:
                 source = f.read()
         except OSError:
             return None
-        return compiled(known, path, source, rewriter.config)
+        return compiled(known, path, source, rewriter and rewriter.config)
 
     def close(self):
         for fd in self.files.values():
             os.close(fd)
 
 
-def learned(path, fd, control):
+def learned(path, rewritten, fd, control):
     """Remembers a file in another one, for processes that are made later."""
     try:
-        known = learn(path) if SUPPORTED else None
+        known = learn(path, rewritten) if SUPPORTED else None
     except Exception:
         known = None  # who runs its tests is told
     if known is not None:

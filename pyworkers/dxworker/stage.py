@@ -98,9 +98,9 @@ class Stage:
             elif op == "settle":
                 settle_garbage()
             elif op == "learn":
-                later("reuse").learned(message["path"], fds[0], self.control)
+                later("reuse").learned(message["path"], message["rewritten"], fds[0], self.control)
             elif op == "touch":
-                touch_pages(self.control.sock)
+                make_ready(self.control.sock, message.get("modules") or ())
             elif op == "exit":
                 os._exit(0)
 
@@ -283,8 +283,7 @@ class Plugin:
         imports = self.shelved()
         for faster in self.faster:
             faster.end()
-        if bytecode.known is not None:
-            bytecode.known = bytecode.known.close()
+        bytecode.collected()
         from .roles import Run  # not at the top: it needs pytest
         run = Run(session, self)
         seen = self.recorder.stop(session.config, session.items) if self.recorder is not None else {}
@@ -323,11 +322,15 @@ def later(name):
         sys.meta_path.remove(finder)
 
 
-def touch_pages(sock):
-    """Takes, before the run, the copies that a fork makes of its parent's pages when it counts references; until somebody asks
-    for something else."""
+def make_ready(sock, modules):
+    """Takes, before the run, the copies that a fork makes of its parent's pages when it counts references, and has compiled modules
+    at hand; until somebody asks for something else."""
     if select.select([sock], [], [], 0.02)[0]:
         return  # a run follows at once
+    for path in modules:
+        bytecode.hold(path)
+        if select.select([sock], [], [], 0)[0]:
+            return
     frozen = gc.get_freeze_count() > 0
     gc.unfreeze()
     objects = gc.get_objects()
