@@ -95,6 +95,28 @@ class Meta(type):
         print("class asked for", name)
         raise AttributeError(name)
 class Asked(metaclass=Meta): pass
+class Plugin:
+    instance = None
+    @property
+    def asked(self): print("a property is asked for"); raise AttributeError
+    @pytest.fixture
+    def of_plugin(self): return 4
+    def pytest_report_header(self): return "a plugin"
+    def __getattr__(self, name):
+        print("plugin asked for", name)
+        raise AttributeError(name)
+class Slots:
+    __slots__ = ("slot", "other")
+    def __dir__(self): print("dir"); return ["slot", "other", "odd"]
+class Peculiar:
+    def __getattribute__(self, name):
+        print("peculiar asked for", name)
+        return object.__getattribute__(self, name)
+def pytest_configure(config):
+    plugin = Plugin()
+    plugin.instance = pytest.fixture(lambda: 5)
+    for p in (plugin, Slots(), Peculiar()):
+        config.pluginmanager.register(p)
 wrapped_class = type("Wrapped", (), {"__wrapped__": plain})
 `,
 		"lazy.py":  "def __getattr__(name):\n    print('lazy', name)\n    raise AttributeError(name)\n",
@@ -103,7 +125,7 @@ wrapped_class = type("Wrapped", (), {"__wrapped__": plain})
 		"test_a.py": `
 import functools, lazy, dirs, pytest, unittest, unittest.mock
 from parts import *
-from conftest import wrapping, told
+from conftest import wrapping, told, Meta
 @pytest.mark.parametrize("x", [1, 2])
 def test_many(x, plain): pass
 def test_imported(imported): pass
@@ -120,6 +142,9 @@ def late():
     def test_inner(): pass
     return test_inner
 test_closure = late()
+class Property:
+    @property
+    def __wrapped__(self): print("wrapped is asked for"); raise AttributeError
 class TestC:
     @pytest.fixture
     def own(self): return 1
@@ -130,6 +155,15 @@ class TestC:
     def test_class(cls): pass
     class TestInner:
         def test_deep(self): pass
+class TestMeta(metaclass=Meta):
+    inner = told
+    @pytest.fixture
+    def of_meta(self): return 1
+    def test_meta(self, of_meta): pass
+class TestOdd:
+    __dir__ = lambda self: ["test_odd"]
+    odd = Property()
+    def test_odd(self, of_plugin): pass
 class TestD(TestC):
     def test_m(self, own): pass
 class TestU(unittest.TestCase):
@@ -140,9 +174,6 @@ class TestU(unittest.TestCase):
 def own_again(plain): return plain
 @functools.lru_cache
 def cached(): pass
-class Property:
-    @property
-    def __wrapped__(self): print("wrapped is asked for"); raise AttributeError
 prop, wrong = Property(), wrapping(own_again)
 `,
 		"test_b.py": "from test_a import TestC, test_many, own_again\ndef test_b(own_again): pass\n",
@@ -158,9 +189,9 @@ prop, wrong = Property(), wrapping(own_again)
 		if err != nil {
 			t.Fatalf("%s: %v\n%.3000s", version, err, out)
 		}
-		want := "44 56 True\n"
+		want := "48 60 True\n"
 		if version < "7" {
-			want = "38 50 True\n" // classmethods are no tests
+			want = "42 54 True\n" // classmethods are no tests
 		}
 		if string(out) != want {
 			t.Errorf("%s: %.5000s", version, out)

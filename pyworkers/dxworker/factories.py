@@ -1,11 +1,14 @@
-"""Where pytest looks for fixtures: in all that a module has, each plugin's at every session's start, at some us a name. Names of what
-can be none, and holds none, are left out. While tests are collected only; a test sees pytest's own."""
+"""Where pytest looks for fixtures: in all that a module, a plugin or a class of tests has, those of each plugin at every session's
+start, at some us a name. Names of what can be none, and holds none, are left out. While tests are collected only; a test sees
+pytest's own."""
 import types
 
 from _pytest import fixtures
 
 # Instances of these have no attributes but those of their types.
-PLAIN = frozenset((str, bytes, int, float, bool, type(None), tuple, list, dict, set, frozenset, types.BuiltinFunctionType))
+PLAIN = frozenset((
+    str, bytes, int, float, bool, type(None), tuple, list, dict, set, frozenset, types.BuiltinFunctionType, types.WrapperDescriptorType,
+    types.MethodDescriptorType, types.ClassMethodDescriptorType))
 # What pytest asks an object for: a fixture's mark, before 8.4, and what it stands around.
 ASKED = ("_pytestfixturefunction", "__wrapped__")
 
@@ -24,12 +27,24 @@ def may_be(value):
 
 def names(holder):
     """dir, without the names that pytest finds nothing by."""
-    if type(holder) is not types.ModuleType:
+    if type(holder) is types.ModuleType:
+        known = vars(holder)
+        if "__dir__" in known or not all(type(name) is str for name in known):
+            return dir(holder)
+        return sorted(name for name, value in known.items() if may_be(value))
+    kind = type(holder)
+    if kind is type:  # the values are looked up in it, then, and else in what it is an instance of
+        kind, own = holder, ()
+    elif issubclass(kind, type) or kind.__getattribute__ is not object.__getattribute__:
         return dir(holder)
-    known = vars(holder)
-    if "__dir__" in known or not all(type(name) is str for name in known):
+    else:
+        own = getattr(holder, "__dict__", ())
+    if any(type(part) is not type for part in kind.__mro__):
         return dir(holder)
-    return sorted(name for name, value in known.items() if may_be(value))
+    inherited = {}
+    for part in reversed(kind.__mro__):
+        inherited.update(vars(part))
+    return [name for name in dir(holder) if name in own or name not in inherited or may_be(inherited[name])]
 
 
 class Faster:
