@@ -15,8 +15,10 @@ except ImportError:
 # Hooks that are called for what is dropped, or see it.
 HOOKS = ("pytest_ignore_collect", "pytest_collect_file", "pytest_collect_directory", "pytest_pycollect_makemodule",
          "pytest_make_collect_report", "pytest_collectreport")
-# pytest's own ways, as nobody has replaced them yet.
-COLLECT = {} if Directory is None else {kind: kind.collect for kind in (main.Dir, python.Package)}
+# How pytest makes nodes, and lists folders, as nobody has replaced any of it yet.
+WAYS = ("__new__", "__init__", "__setattr__", "from_parent", "_create", "collect")
+OWN = [(kind, name, vars(kind).get(name)) for of in (python.Module, python.Package, getattr(main, "Dir", python.Package))
+       for kind in of.__mro__[:-1] for name in WAYS]
 # Until 8.3 it fails at folders beside that it must not look into.
 FAILS = tuple(map(int, pytest.__version__.split(".")[:2])) < (8, 3)
 
@@ -54,7 +56,7 @@ class Siblings:
             return False  # it is asked for
         if "_hookexec" in vars(pm) or pm._inner_hookexec is not getattr(_manager, "_multicall", None):
             return False  # somebody hears of all calls
-        if type(collector).collect is not COLLECT[type(collector)] or "collect" in vars(collector) or not passes():
+        if "collect" in vars(collector) or not untouched() or not passes():
             return False
         for name in HOOKS:
             if not all(map(own, getattr(pm.hook, name).get_hookimpls())):
@@ -87,6 +89,10 @@ class Siblings:
             return pathlib.scandir(path, sort_key)
         entries.sort(key=sort_key)
         return entries
+
+
+def untouched():
+    return all(vars(kind).get(name) is way for kind, name, way in OWN)
 
 
 def passes():
