@@ -153,7 +153,6 @@ sys.path[:0] = [sys.argv[1], os.getcwd()]
 sys.dont_write_bytecode = False
 from dxworker import bytecode, reuse
 from importlib import _bootstrap_external as loader
-bytecode.install()
 path = os.path.abspath("module.py")
 
 whole = []
@@ -162,6 +161,7 @@ def source_to_code(self, data, path, **kwargs):
     whole.append(os.path.basename(path))
     return compiler(self, data, path, **kwargs)
 loader.SourceLoader.source_to_code = source_to_code
+bytecode.install()
 
 def fresh():
     sys.modules.pop("module", None)
@@ -224,10 +224,26 @@ fresh()
 del whole[:]
 bytecode.hold(path)
 held = bytecode.held[path][1]
-print(7, any(fresh().before.__code__ is part for part in held.co_consts), whole)
+
+def taken():
+    code = fresh().before.__code__
+    return any(code is part for part in held.co_consts)
+
+print(7, taken(), taken(), whole)
 print(8, type(learn(True)).__name__)
 print(9, *imported(10))
-print(10, any(fresh().before.__code__ is part for part in held.co_consts))
+print(10, taken())
+bytecode.known = learn()
+class Loader(loader.SourceFileLoader):
+    def source_to_code(self, data, path, **kwargs):
+        return compiler(self, data.replace(b"VALUE = 11", b"VALUE = 12"), path, **kwargs)
+write(11)
+space = {}
+exec(Loader("module", path).get_code("module"), space)
+print(11, space["VALUE"])
+loader.SourceLoader.source_to_code = Loader.source_to_code
+write(11)
+print(12, fresh().VALUE)
 `
 
 // TestEditedModulesAreCompiledInPart has the code of edited modules equal that
@@ -245,10 +261,12 @@ func TestEditedModulesAreCompiledInPart(t *testing.T) {
 4 5 5 / def get(self): ['module.py'] True
 5 6 6 / def get(self): ['module.py'] False
 6 8 8 / def get(self): ['module.py'] True
-7 True []
+7 True False []
 8 NoneType
 9 10 10 / def get(self): ['module.py'] True
 10 False
+11 12
+12 12
 `
 	for _, v := range enginetest.Versions {
 		cmd := exec.Command(enginetest.Python(t, v), "-c", parts, workers)
