@@ -41,12 +41,13 @@ class Seen:
         for item in session.items:
             self.calls.append([[type(n).__name__, n.nodeid] for n in item.listchain()] + [sorted(item.keywords), sorted(item.fixturenames)])
 
-class Ours:
-    siblings = Siblings()
+stage = {"__name__": "_dxworker.stage", "siblings": Siblings(), "pytest": pytest}
+exec("""class Ours:
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_make_collect_report(self, collector):
-        yield from self.siblings.collects(collector)
-Ours.pytest_make_collect_report = pytest.hookimpl(hookwrapper=True, tryfirst=True)(Ours.pytest_make_collect_report)
-Ours.__module__ = Ours.pytest_make_collect_report.__module__ = "_dxworker.stage"
+        yield from siblings.collects(collector)
+""", stage)
+Ours = stage["Ours"]
 Seen.__module__ = "seen"
 
 def run(args, *plugins):
@@ -128,20 +129,34 @@ a p
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, conftest := range map[string]string{
-		"only pytest":       "",
-		"files are seen":    "def pytest_collect_file(file_path): print('saw', file_path.name)\n",
-		"files are ignored": "def pytest_ignore_collect(collection_path): print('asked', collection_path.name)\n",
+	for name, more := range map[string]struct{ file, text, fewer string }{
+		"only pytest":       {},
+		"files are seen":    {"conftest.py", "def pytest_collect_file(file_path): print('saw', file_path.name)\n", cut},
+		"files are ignored": {"conftest.py", "def pytest_ignore_collect(collection_path): print('asked', collection_path.name)\n", cut},
+		"a hook of no module": {"conftest.py", "space = {'__name__': None}\nexec('def pytest_collectreport(report): pass', space)\n" +
+			"pytest_collectreport = space['pytest_collectreport']\n", cut},
+		"around pytest's": {"conftest.py", "import functools, _pytest.python\n@functools.wraps(_pytest.python.pytest_collect_file)\n" +
+			"def pytest_collect_file(file_path, parent): print('saw', file_path.name)\n", cut},
+		"a plugin collects": {"conftest.py", "import pathlib, pytest\ndef pytest_collection_modifyitems(session, items):\n" +
+			"    for name in 'a/..', 'p/q': items.extend(session.genitems(pytest.Dir.from_parent(session, path=pathlib.Path(name).resolve())))\n", "a/test_one.py\na p/test_p.py\n" + cut + "a/data.txt\n"},
+		"calls are seen": {"conftest.py", "def pytest_configure(config): config.pluginmanager.add_hookcall_monitoring(\n" +
+			"    lambda name, impls, args: name == 'pytest_collect_file' and print('saw', args['file_path'].name), lambda *args: None)\n", cut},
+		"nodes are seen": {"conftest.py", "import pytest\ndef watch(kind, collect):\n    def ours(self):\n        for node in collect(self):\n            print('saw', node.name)\n" +
+			"            yield node\n    kind.collect = ours\nfor kind in pytest.Dir, pytest.Package: watch(kind, kind.collect)\n", cut},
+		"what cannot be ignored":       {"conftest.py", "collect_ignore = None\n", cut},
+		"what to ignore is asked once": {"conftest.py", "collect_ignore = (print('asked for', name) or name for name in 'ab')\n", cut},
+		"what to ignore is found late": {"conftest.py", "def __getattr__(name):\n    if name.startswith('collect'): print('asked for', name)\n    raise AttributeError(name)\n", cut},
+		"no patterns":                  {"pytest.ini", "[pytest]\nnorecursedirs = 'a\n", ""},
 	} {
 		for _, version := range enginetest.Versions {
 			t.Run(name+", "+version, func(t *testing.T) {
 				dir := files(t, tree)
 				want, all := fewer, "["+arguments+", "+others+"]"
-				if conftest != "" {
-					if err := os.WriteFile(filepath.Join(dir, "conftest.py"), []byte(conftest), 0o644); err != nil {
+				if more.file != "" {
+					if err := os.WriteFile(filepath.Join(dir, more.file), []byte(more.text), 0o644); err != nil {
 						t.Fatal(err)
 					}
-					want, all = cut, "["+arguments+"]"
+					want, all = more.fewer, "["+arguments+"]"
 				}
 				if version < "8" {
 					want = ""

@@ -20,8 +20,10 @@ def may_be(value):
         return False
     if kind is types.ModuleType:
         return "__getattr__" in vars(value) or any(name in vars(value) for name in ASKED)
-    if kind is types.FunctionType or kind is type:
-        return any(hasattr(value, name) for name in ASKED)
+    if kind is types.FunctionType:
+        return any(name in vars(value) for name in ASKED)
+    if kind is type:  # without asking it: what it has may be code
+        return any(name in vars(part) for part in value.__mro__ for name in ASKED)
     return True
 
 
@@ -33,18 +35,20 @@ def names(holder):
             return dir(holder)
         return sorted(name for name, value in known.items() if may_be(value))
     kind = type(holder)
-    if kind is type:  # the values are looked up in it, then, and else in what it is an instance of
-        kind, own = holder, ()
-    elif issubclass(kind, type) or kind.__getattribute__ is not object.__getattribute__:
+    kind, of_itself = (holder, True) if kind is type else (kind, False)  # values are looked up in it, then, else in what it is of
+    if type(kind) is not type or any(type(part) is not type for part in kind.__mro__) or not of_itself and (
+            issubclass(kind, type) or kind.__getattribute__ is not object.__getattribute__):
         return dir(holder)
-    else:
-        own = getattr(holder, "__dict__", ())
-    if any(type(part) is not type for part in kind.__mro__):
-        return dir(holder)
-    inherited = {}
+    inherited, own = {}, ()
     for part in reversed(kind.__mro__):
         inherited.update(vars(part))
-    return [name for name in dir(holder) if name in own or name not in inherited or may_be(inherited[name])]
+    if not of_itself:
+        place = inherited.get("__dict__")
+        if type(place) in (types.GetSetDescriptorType, types.MemberDescriptorType):
+            own = place.__get__(holder)
+        elif place is not None:
+            return dir(holder)
+    return [name for name in dir(holder) if type(name) is not str or name in own or name not in inherited or may_be(inherited[name])]
 
 
 class Faster:

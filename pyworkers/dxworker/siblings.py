@@ -1,8 +1,11 @@
 """What lies beside the way to the files that are asked for. From 8 on, pytest lists each folder on the way, asks its plugins of every
 entry, makes nodes of them, and drops all but one. Where only pytest's own plugins are asked, what it drops is not made."""
 import os
+import sys
 
+import pytest
 from _pytest import main, pathlib, python
+from pluggy import _manager
 
 try:
     from _pytest.nodes import Directory
@@ -12,6 +15,10 @@ except ImportError:
 # Hooks that are called for what is dropped, or see it.
 HOOKS = ("pytest_ignore_collect", "pytest_collect_file", "pytest_collect_directory", "pytest_pycollect_makemodule",
          "pytest_make_collect_report", "pytest_collectreport")
+# pytest's own ways, as nobody has replaced them yet.
+COLLECT = {} if Directory is None else {kind: kind.collect for kind in (main.Dir, python.Package)}
+# Until 8.3 it fails at folders beside that it must not look into.
+FAILS = tuple(map(int, pytest.__version__.split(".")[:2])) < (8, 3)
 
 
 class Siblings:
@@ -42,15 +49,21 @@ class Siblings:
     def drops(self, collector):
         """Whether only what is on the way is kept of a folder, and nobody looks at the rest."""
         session = collector.session
+        config, pm = session.config, session.config.pluginmanager
         if not session._initialpaths.isdisjoint((collector.path, *collector.path.parents)):
             return False  # it is asked for
-        if session.config.option.debug:
-            return False  # all calls are written down
-        hook = session.config.pluginmanager.hook
+        if "_hookexec" in vars(pm) or pm._inner_hookexec is not getattr(_manager, "_multicall", None):
+            return False  # somebody hears of all calls
+        if type(collector).collect is not COLLECT[type(collector)] or "collect" in vars(collector) or not passes():
+            return False
         for name in HOOKS:
-            for impl in getattr(hook, name).get_hookimpls():
-                if not impl.function.__module__.startswith(("_pytest.", "_dxworker.")):
-                    return False
+            if not all(map(own, getattr(pm.hook, name).get_hookimpls())):
+                return False
+        try:
+            if not all(map(plain, pm._getconftestmodules(collector.path))) or not strings(config.getini("norecursedirs")):
+                return False
+        except Exception:
+            return False  # pytest says so
         if self.way is not session._initialpaths_with_parents:
             self.way = session._initialpaths_with_parents
             self.names = frozenset(map(str, self.way))
@@ -66,9 +79,41 @@ class Siblings:
                     wanted = entry.path in self.names
                     if wanted or entry.is_symlink():
                         entry.is_file()
+                    elif FAILS and entry.is_dir() and closed(entry.path):
+                        return pathlib.scandir(path, sort_key)
                     if wanted:
                         entries.append(entry)
         except OSError:
             return pathlib.scandir(path, sort_key)
         entries.sort(key=sort_key)
         return entries
+
+
+def passes():
+    """Whether a folder is listed on the way to what is asked for; a plugin may collect one for itself, whole."""
+    frame, code = sys._getframe(), main.Session._collect_one_node.__code__
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame is not None and frame.f_back.f_code is main.Session.collect.__code__
+
+
+def own(impl):
+    """Whether an implementation of a hook is pytest's, or ours: its own code, whatever it says that it stands around."""
+    space = getattr(getattr(impl.function, "__func__", impl.function), "__globals__", {})
+    return str(space.get("__name__")).startswith(("_pytest.", "_dxworker."))
+
+
+def plain(conftest):
+    """Whether nobody sees that a conftest is asked what to ignore."""
+    if "__getattr__" in vars(conftest):
+        return False
+    return all(strings(vars(conftest).get(name, ())) for name in ("collect_ignore", "collect_ignore_glob"))
+
+
+def strings(values):
+    return type(values) in (list, tuple, set, frozenset) and all(type(v) is str or isinstance(v, pathlib.PurePath) for v in values)
+
+
+def closed(path):
+    within = os.path.join(path, "bin")
+    return not os.access(path, os.X_OK) or os.path.isdir(within) and not os.access(within, os.R_OK)
