@@ -59,8 +59,8 @@ func TestSameSecondEdits(t *testing.T) {
 }
 
 // compiling imports a module that was compiled before its source got here, one
-// that is edited while it is compiled, and one that pytest rewrites meanwhile;
-// the edits leave size and time alone.
+// that is edited while it is compiled, one that is told by its hash, and one
+// that pytest rewrites meanwhile; the edits leave size and time alone.
 const compiling = `
 import importlib, os, py_compile, shutil, sys, time
 sys.path[:0] = [sys.argv[1], "."]
@@ -110,6 +110,15 @@ first = fresh("edited").VALUE
 loader.SourceLoader.source_to_code = compiler
 print(first, fresh("edited").VALUE)
 
+for mode in py_compile.PycInvalidationMode.CHECKED_HASH, py_compile.PycInvalidationMode.UNCHECKED_HASH:
+    write("hashed.py", 1)
+    py_compile.compile("hashed.py", invalidation_mode=mode)
+    time.sleep(0.03)
+    write("hashed.py", 2)
+    value = fresh("hashed").VALUE
+    with open(loader.cache_from_source("hashed.py"), "rb") as f:
+        print("hashed", value, f.read(5)[4])
+
 import pytest
 from _pytest.assertion import rewrite
 write("test_edited.py", 1)
@@ -138,7 +147,7 @@ func TestCompiledIsAsOldAsItsSource(t *testing.T) {
 		cmd := exec.Command(enginetest.Python(t, v), "-c", compiling, workers)
 		cmd.Dir = t.TempDir()
 		out, err := cmd.CombinedOutput()
-		for _, want := range []string{"['copied.py', 'copied.py'] True\n", "\n1 2\n", "\n[1, 2]\n"} {
+		for _, want := range []string{"['copied.py', 'copied.py'] True\n", "\n1 2\n", "\n[1, 2]\n", "\nhashed 2 3\nhashed 1 1\n"} {
 			if err != nil || !strings.Contains("\n"+string(out), want) {
 				t.Errorf("%s: %v, not %q in\n%s", v, err, want, out)
 			}

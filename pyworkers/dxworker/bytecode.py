@@ -21,6 +21,17 @@ def stale(source, compiled):
         return False
 
 
+def hashed(compiled):
+    """Whether a compiled module is told by the hash of its source, or is to be used as it is, not by size and time."""
+    from importlib import _bootstrap_external as loader
+    try:
+        with open(compiled, "rb") as f:
+            head = f.read(HEAD)
+    except OSError:
+        return False
+    return head[:4] == loader.MAGIC_NUMBER and head[4:8] != bytes(4)
+
+
 def aged(compiled, before):
     """Makes a compiled module as old as what it was compiled from."""
     try:
@@ -95,7 +106,7 @@ def install():
         caller = sys._getframe(1)
         if caller.f_code.co_name != "get_code" or path.startswith(STDLIB) or "site-packages" in path:
             return compiled
-        if stale(path, compiled) or not os.path.exists(compiled):
+        if stale(path, compiled) and not hashed(compiled) or not os.path.exists(compiled):
             before = time.time_ns() - TICK
             # Another loader, or compiler, may make something else of the text.
             theirs = type(caller.f_locals.get("self")) is not loader.SourceFileLoader or loader.SourceFileLoader.source_to_code is not compiler
