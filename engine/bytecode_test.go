@@ -59,8 +59,8 @@ func TestSameSecondEdits(t *testing.T) {
 }
 
 // compiling imports a module that was compiled before its source got here, one
-// that is edited while it is compiled, and one that pytest rewrites meanwhile;
-// the edits leave size and time alone.
+// that is edited while it is compiled, one that is told by its hash, and one
+// that pytest rewrites meanwhile; the edits leave size and time alone.
 const compiling = `
 import importlib, os, py_compile, shutil, sys, time
 sys.path[:0] = [sys.argv[1], "."]
@@ -110,6 +110,15 @@ first = fresh("edited").VALUE
 loader.SourceLoader.source_to_code = compiler
 print(first, fresh("edited").VALUE)
 
+for mode in py_compile.PycInvalidationMode.CHECKED_HASH, py_compile.PycInvalidationMode.UNCHECKED_HASH:
+    write("hashed.py", 1)
+    py_compile.compile("hashed.py", invalidation_mode=mode)
+    time.sleep(0.03)
+    write("hashed.py", 2)
+    value = fresh("hashed").VALUE
+    with open(loader.cache_from_source("hashed.py"), "rb") as f:
+        print("hashed", value, f.read(5)[4])
+
 import pytest
 from _pytest.assertion import rewrite
 write("test_edited.py", 1)
@@ -138,7 +147,7 @@ func TestCompiledIsAsOldAsItsSource(t *testing.T) {
 		cmd := exec.Command(enginetest.Python(t, v), "-c", compiling, workers)
 		cmd.Dir = t.TempDir()
 		out, err := cmd.CombinedOutput()
-		for _, want := range []string{"['copied.py', 'copied.py'] True\n", "\n1 2\n", "\n[1, 2]\n"} {
+		for _, want := range []string{"['copied.py', 'copied.py'] True\n", "\n1 2\n", "\n[1, 2]\n", "\nhashed 2 3\nhashed 1 1\n"} {
 			if err != nil || !strings.Contains("\n"+string(out), want) {
 				t.Errorf("%s: %v, not %q in\n%s", v, err, want, out)
 			}
@@ -153,7 +162,6 @@ sys.path[:0] = [sys.argv[1], os.getcwd()]
 sys.dont_write_bytecode = False
 from dxworker import bytecode, reuse
 from importlib import _bootstrap_external as loader
-bytecode.install()
 path = os.path.abspath("module.py")
 
 whole = []
@@ -162,6 +170,7 @@ def source_to_code(self, data, path, **kwargs):
     whole.append(os.path.basename(path))
     return compiler(self, data, path, **kwargs)
 loader.SourceLoader.source_to_code = source_to_code
+bytecode.install()
 
 def fresh():
     sys.modules.pop("module", None)
@@ -224,10 +233,26 @@ fresh()
 del whole[:]
 bytecode.hold(path)
 held = bytecode.held[path][1]
-print(7, any(fresh().before.__code__ is part for part in held.co_consts), whole)
+
+def taken():
+    code = fresh().before.__code__
+    return any(code is part for part in held.co_consts)
+
+print(7, taken(), taken(), whole)
 print(8, type(learn(True)).__name__)
 print(9, *imported(10))
-print(10, any(fresh().before.__code__ is part for part in held.co_consts))
+print(10, taken())
+bytecode.known = learn()
+class Loader(loader.SourceFileLoader):
+    def source_to_code(self, data, path, **kwargs):
+        return compiler(self, data.replace(b"VALUE = 11", b"VALUE = 12"), path, **kwargs)
+write(11)
+space = {}
+exec(Loader("module", path).get_code("module"), space)
+print(11, space["VALUE"])
+loader.SourceLoader.source_to_code = Loader.source_to_code
+write(11)
+print(12, fresh().VALUE)
 `
 
 // TestEditedModulesAreCompiledInPart has the code of edited modules equal that
@@ -245,10 +270,12 @@ func TestEditedModulesAreCompiledInPart(t *testing.T) {
 4 5 5 / def get(self): ['module.py'] True
 5 6 6 / def get(self): ['module.py'] False
 6 8 8 / def get(self): ['module.py'] True
-7 True []
+7 True False []
 8 NoneType
 9 10 10 / def get(self): ['module.py'] True
 10 False
+11 12
+12 12
 `
 	for _, v := range enginetest.Versions {
 		cmd := exec.Command(enginetest.Python(t, v), "-c", parts, workers)

@@ -43,9 +43,12 @@ class Seen:
 
 stage = {"__name__": "_dxworker.stage", "siblings": Siblings(), "pytest": pytest}
 exec("""class Ours:
-    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_make_collect_report(self, collector):
-        yield from siblings.collects(collector)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectstart(self, collector):
+        siblings.starts(collector)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self):
+        siblings.end()
 """, stage)
 Ours = stage["Ours"]
 Seen.__module__ = "seen"

@@ -21,6 +21,17 @@ def stale(source, compiled):
         return False
 
 
+def hashed(compiled):
+    """Whether a compiled module is told by the hash of its source, or is to be used as it is, not by size and time."""
+    from importlib import _bootstrap_external as loader
+    try:
+        with open(compiled, "rb") as f:
+            head = f.read(HEAD)
+    except OSError:
+        return False
+    return head[:4] == loader.MAGIC_NUMBER and head[4:8] != bytes(4)
+
+
 def aged(compiled, before):
     """Makes a compiled module as old as what it was compiled from."""
     try:
@@ -88,21 +99,25 @@ def install():
     """For all that is imported from here on, but what is installed."""
     from importlib import _bootstrap_external as loader
     find, write, unmarshal = loader.cache_from_source, loader._write_atomic, loader._compile_bytecode
+    compiler = loader.SourceFileLoader.source_to_code
 
     def cache_from_source(path, *args, **kwargs):
         compiled = find(path, *args, **kwargs)
-        if sys._getframe(1).f_code.co_name != "get_code" or path.startswith(STDLIB) or "site-packages" in path:
+        caller = sys._getframe(1)
+        if caller.f_code.co_name != "get_code" or path.startswith(STDLIB) or "site-packages" in path:
             return compiled
-        if stale(path, compiled) or not os.path.exists(compiled):
+        if stale(path, compiled) and not hashed(compiled) or not os.path.exists(compiled):
             before = time.time_ns() - TICK
-            if known is not None and bring(path, compiled, before):
+            # Another loader, or compiler, may make something else of the text.
+            theirs = type(caller.f_locals.get("self")) is not loader.SourceFileLoader or loader.SourceFileLoader.source_to_code is not compiler
+            if known is not None and not theirs and bring(path, compiled, before):
                 return compiled
             compiled = Unread(compiled)
             compiled.before = before
         return compiled
 
     def _compile_bytecode(data, name=None, bytecode_path=None, source_path=None):
-        at_hand = held.get(source_path)
+        at_hand = held.pop(source_path, None)  # who imports it twice has it twice
         if at_hand is not None and at_hand[0] == data:
             return at_hand[1]
         return unmarshal(data, name, bytecode_path, source_path)

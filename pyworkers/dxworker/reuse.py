@@ -6,8 +6,10 @@ that is parsed, rewritten by pytest and compiled, and the stubs' code gives way 
 makes of the stubs shows whether the text around still means the same. The code is equal to that of the whole text; where that is
 not certain, nothing is reused."""
 import ast
+import contextlib
 import marshal
 import os
+import re
 import sys
 import types
 import warnings
@@ -19,6 +21,8 @@ SUPPORTED = sys.version_info < (3, 14)
 UNITS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # Texts that lines and columns are counted by in other ways, and that make what is rewritten depend on more than the statement.
 UNSUITABLE, REWRITTEN = (b"\r", b"\f", b"\0"), (b"PYTEST_DONT_REWRITE", b":=")
+# From 3.12 on the compiler treats super() in another way where the module has that name, for whatever.
+GLOBAL_SUPER = re.compile(rb"\bglobal\b[^\n]*(\\\n[^\n]*)*\bsuper\b")
 
 
 def hook():
@@ -51,21 +55,38 @@ def first_line(node):
     return min([d.lineno for d in getattr(node, "decorator_list", ())] + [node.lineno])
 
 
-def surroundings(tree):
+def surroundings(source, tree):
     """What the code of a function depends on of the module around it: features of the future, and which names are imports, for the
-    compiler (from 3.12 on) calls the methods of those in another way."""
+    compiler (from 3.12 on) calls the methods of those in another way; and whether super may be one."""
     imports, blocks = [], [tree.body]
     while blocks:
         for node in blocks.pop():
             if isinstance(node, (ast.Import, ast.ImportFrom)):
-                module = getattr(node, "module", None)
-                imports += [(alias.name if module == "__future__" else "", alias.asname or alias.name.partition(".")[0]) for alias in node.names]
+                module = "." * (getattr(node, "level", 0) or 0) + (getattr(node, "module", None) or "")
+                imports += [(module + ":" + alias.name if module.strip(".") == "__future__" else "", alias.asname or alias.name.partition(".")[0]) for alias in node.names]
             elif not isinstance(node, UNITS):
                 for name in node._fields:
                     value = getattr(node, name, None)
                     if isinstance(value, list) and value and isinstance(value[0], (ast.stmt, ast.excepthandler)) or name == "cases":
                         blocks.append(value)
-    return sorted(set(imports))
+    return sorted(set(imports)), names_super(source, tree)
+
+
+def names_super(source, tree):
+    """Whether the module around the bodies of its functions and classes may have the name super."""
+    if sys.version_info < (3, 12) or b"super" not in source:
+        return False
+    nodes = list(tree.body)
+    while nodes:
+        node = nodes.pop()
+        fields = dict(ast.iter_fields(node))
+        if "super" in [fields.get(name) for name in ("id", "name", "asname", "rest")]:
+            return True
+        if isinstance(node, UNITS):
+            del fields["body"]
+        for value in fields.values():
+            nodes += [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, ast.AST)]
+    return GLOBAL_SUPER.search(source) is not None
 
 
 def counts_lines(code):
@@ -93,6 +114,9 @@ def units(source, tree, code):
             indent = len(lines[start - 1]) - len(lines[start - 1].lstrip())
         if not lines[start - 1][:indent].isspace() or node.end_col_offset <= indent:
             continue
+        rest = lines[node.end_lineno - 1][node.end_col_offset:].strip()
+        if rest and not rest.startswith(b"#"):
+            continue  # it may go on in the next line
         if any(isinstance(part, ast.Global) for part in ast.walk(node)):
             continue  # it decides how the module itself has a name
         codes = [c for c in code.co_consts if isinstance(c, types.CodeType) and c.co_name == node.name and c.co_firstlineno in (first, node.lineno)]
@@ -102,6 +126,17 @@ def units(source, tree, code):
             node.name, type(node).__name__, first, node.lineno, start, node.end_lineno, node.end_col_offset, codes[0],
             not counts_lines(codes[0])])
     return found
+
+
+@contextlib.contextmanager
+def warned():
+    """What the compiler warns of. catch_warnings would have all that was warned of before be told once more."""
+    said, before = [], (warnings.filters, warnings._showwarnmsg)
+    warnings.filters, warnings._showwarnmsg = [("always", None, Warning, None, 0)], said.append
+    try:
+        yield said
+    finally:
+        warnings.filters, warnings._showwarnmsg = before
 
 
 def learn(path, rewritten):
@@ -115,8 +150,7 @@ def learn(path, rewritten):
     if not suitable(source, rewritten):
         return None
     from pathlib import Path
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
+    with warned() as said:
         if rewritten:
             stat, code = rewrite._rewrite_test(Path(path), rewriter.config)
         else:
@@ -129,7 +163,7 @@ def learn(path, rewritten):
         store(rewriter, Path(path), stat, code)
     if said or code.co_filename != path:
         return None  # it is told of each time that the file is compiled
-    return source, surroundings(tree), units(source, tree, code), sys.flags.optimize, rewritten
+    return source, surroundings(source, tree), units(source, tree, code), sys.flags.optimize, rewritten
 
 
 def store(rewriter, path, stat, code):
@@ -188,13 +222,12 @@ def compiled(known, path, source, config):
     if not stubs:
         return None
     text = b"\n".join(lines)
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
+    with warned() as said:
         try:
             tree = ast.parse(text, filename=path)
         except Exception:
             return None  # the whole text says it
-        if surroundings(tree) != around or not all_there(tree, stubs):
+        if around[1] or surroundings(source, tree) != around or not all_there(tree, stubs):
             return None
         try:
             if rewritten:
@@ -212,7 +245,40 @@ def compiled(known, path, source, config):
                     consts[k] = moved(unit[7], lines_moved)
                     del left[at]
                     break
-    return None if left else code.replace(co_consts=tuple(consts))
+    return None if left else merged(code.replace(co_consts=tuple(consts)), {})
+
+
+def merged(code, seen):
+    """The code with one object for all constants that are equal, as the compiler makes it: programs compare some with 'is'."""
+    consts, other = [], False
+    for const in code.co_consts:
+        kind = type(const)
+        if kind is str:
+            first = seen.setdefault(const, const)
+        elif const is None:
+            first = None
+        else:
+            first = merged(const, seen) if kind is types.CodeType else one(const, seen)[1]
+        other = other or first is not const
+        consts.append(first)
+    return code.replace(co_consts=tuple(consts)) if other else code
+
+
+def one(const, seen):
+    """What tells a constant from others, and the one that was first."""
+    kind = type(const)
+    if kind is frozenset:
+        return (kind, id(const)), const  # of those each is another
+    if kind is tuple:
+        parts = [one(c, seen) for c in const]
+        key = kind, tuple(part for part, _ in parts)
+        if key not in seen and any(first is not c for (_, first), c in zip(parts, const)):
+            const = tuple(first for _, first in parts)
+    elif kind is str:
+        key = const
+    else:
+        key = kind, const, repr(const) if kind is float or kind is complex else None  # 0.0 and -0.0 are two, as are two nan
+    return key, seen.setdefault(key, const)
 
 
 def all_there(tree, stubs):

@@ -27,14 +27,16 @@ class Siblings:
     """Lists folders for one session."""
 
     def __init__(self):
-        self.way, self.names = None, ()
+        self.way, self.names, self.theirs = None, (), None
 
-    def collects(self, collector):
-        """Around the making of a collector's report, a generator."""
-        known = Directory is not None and type(collector) in (main.Dir, python.Package)
-        if not known or main.scandir is not pathlib.scandir or python.scandir is not pathlib.scandir:
-            yield  # replaced by somebody, or this is within another folder's
+    def starts(self, collector):
+        """The report of a collector is about to be made; it is over when the next one's is. Nothing may stand around the making: it
+        would be seen in tracebacks."""
+        self.end()
+        if Directory is None or type(collector) not in (main.Dir, python.Package):
             return
+        if main.scandir is not pathlib.scandir or python.scandir is not pathlib.scandir:
+            return  # replaced by somebody
         theirs = main.scandir
 
         def scandir(path, *args, **kwargs):
@@ -42,11 +44,12 @@ class Siblings:
             if path is collector.path and self.drops(collector):
                 return self.listed(path, *args, **kwargs)
             return theirs(path, *args, **kwargs)
-        main.scandir = python.scandir = scandir
-        try:
-            yield
-        finally:
-            main.scandir = python.scandir = theirs
+        self.theirs, main.scandir, python.scandir = theirs, scandir, scandir
+
+    def end(self):
+        if self.theirs is not None:
+            main.scandir = python.scandir = self.theirs
+            self.theirs = None
 
     def drops(self, collector):
         """Whether only what is on the way is kept of a folder, and nobody looks at the rest."""
