@@ -88,7 +88,7 @@ for args in fewer:
 
 func TestSiblingsAreNotMade(t *testing.T) {
 	tree := map[string]string{
-		"setup.py": "", "test_root.py": "def test_r(): pass\n", "pytest.ini": "[pytest]\npython_files = test_*.py __init__.py\n",
+		"setup.py": "", "test_root.py": "def test_r(): pass\n", "test_roots.py": "def test_r(): pass\n", "pytest.ini": "[pytest]\npython_files = test_*.py __init__.py\n",
 		"a/conftest.py":     "import pytest\ncollect_ignore = ['test_ignored.py']\n@pytest.fixture\ndef fix(): pass\n",
 		"a/test_one.py":     "import pytest\n@pytest.mark.parametrize('x', [1, 2])\ndef test_a(x, fix): pass\nclass TestC:\n    def test_m(self): pass\n",
 		"a/test_two.py":     "def test_b(): pass\n",
@@ -142,6 +142,8 @@ a p
 			"def pytest_collect_file(file_path, parent): print('saw', file_path.name)\n", cut},
 		"a plugin collects": {"conftest.py", "import pathlib, pytest\ndef pytest_collection_modifyitems(session, items):\n" +
 			"    for name in 'a/..', 'p/q': items.extend(session.genitems(pytest.Dir.from_parent(session, path=pathlib.Path(name).resolve())))\n", "a/test_one.py\na p/test_p.py\n" + cut + "a/data.txt\n"},
+		"a folder is looked at again": {"conftest.py", "import pytest\ndef pytest_collection_modifyitems(session, items):\n" +
+			"    for item in list(items): items.extend(session.genitems(item.getparent(pytest.File).parent))\n", "a/test_one.py\na p/test_p.py\n" + cut + "a/data.txt\n"},
 		"calls are seen": {"conftest.py", "def pytest_configure(config): config.pluginmanager.add_hookcall_monitoring(\n" +
 			"    lambda name, impls, args: name == 'pytest_collect_file' and print('saw', args['file_path'].name), lambda *args: None)\n", cut},
 		"nodes are seen": {"conftest.py", "import pytest\ndef watch(kind, collect):\n    def ours(self):\n        for node in collect(self):\n            print('saw', node.name)\n" +

@@ -28,6 +28,7 @@ class Siblings:
 
     def __init__(self):
         self.way, self.names, self.theirs = None, (), None
+        self.part = None  # the folder that has been listed in part
 
     def starts(self, collector):
         """The report of a collector is about to be made; it is over when the next one's is. Nothing may stand around the making: it
@@ -42,6 +43,7 @@ class Siblings:
         def scandir(path, *args, **kwargs):
             __tracebackhide__ = True
             if path is collector.path and self.drops(collector):
+                self.part = collector
                 return self.listed(path, *args, **kwargs)
             return theirs(path, *args, **kwargs)
         self.theirs, main.scandir, python.scandir = theirs, scandir, scandir
@@ -50,6 +52,11 @@ class Siblings:
         if self.theirs is not None:
             main.scandir = python.scandir = self.theirs
             self.theirs = None
+        folder, self.part = self.part, None
+        report = folder is not None and folder.session._collection_cache.get(folder)
+        if report and type(report.result) is list:
+            report.result = Children(report.result)
+            report.result.folder = folder
 
     def drops(self, collector):
         """Whether only what is on the way is kept of a folder, and nobody looks at the rest."""
@@ -85,13 +92,27 @@ class Siblings:
                     if wanted or entry.is_symlink():
                         entry.is_file()
                     elif FAILS and entry.is_dir() and closed(entry.path):
-                        return pathlib.scandir(path, sort_key)
+                        raise PermissionError
                     if wanted:
                         entries.append(entry)
         except OSError:
+            self.part = None
             return pathlib.scandir(path, sort_key)
         entries.sort(key=sort_key)
         return entries
+
+
+class Children(list):
+    """Of a folder that was listed in part. pytest looks for those that are asked for from behind; who comes later, as a plugin that
+    wants the tests beside those that were found, sees all."""
+
+    def __iter__(self):
+        folder = self.folder
+        if folder is not None and sys._getframe(1).f_code is not main.Session._collect_one_node.__code__:  # that wants folders, again
+            self.folder = None
+            kept = {node.path: node for node in super().__iter__()}
+            self[:] = [kept.get(node.path, node) for node in folder.collect()]
+        return super().__iter__()
 
 
 def untouched():
