@@ -43,9 +43,12 @@ class Seen:
 
 stage = {"__name__": "_dxworker.stage", "siblings": Siblings(), "pytest": pytest}
 exec("""class Ours:
-    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_make_collect_report(self, collector):
-        yield from siblings.collects(collector)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectstart(self, collector):
+        siblings.starts(collector)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self):
+        siblings.end()
 """, stage)
 Ours = stage["Ours"]
 Seen.__module__ = "seen"
@@ -143,6 +146,8 @@ a p
 			"    lambda name, impls, args: name == 'pytest_collect_file' and print('saw', args['file_path'].name), lambda *args: None)\n", cut},
 		"nodes are seen": {"conftest.py", "import pytest\ndef watch(kind, collect):\n    def ours(self):\n        for node in collect(self):\n            print('saw', node.name)\n" +
 			"            yield node\n    kind.collect = ours\nfor kind in pytest.Dir, pytest.Package: watch(kind, kind.collect)\n", cut},
+		"modules are seen": {"conftest.py", "import pytest\ninit = pytest.Module.__init__\ndef ours(self, *args, **kwargs):\n" +
+			"    print('saw', kwargs['path'].name)\n    init(self, *args, **kwargs)\npytest.Module.__init__ = ours\n", cut},
 		"what cannot be ignored":       {"conftest.py", "collect_ignore = None\n", cut},
 		"what to ignore is asked once": {"conftest.py", "collect_ignore = (print('asked for', name) or name for name in 'ab')\n", cut},
 		"what to ignore is found late": {"conftest.py", "def __getattr__(name):\n    if name.startswith('collect'): print('asked for', name)\n    raise AttributeError(name)\n", cut},

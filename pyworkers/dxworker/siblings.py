@@ -15,8 +15,10 @@ except ImportError:
 # Hooks that are called for what is dropped, or see it.
 HOOKS = ("pytest_ignore_collect", "pytest_collect_file", "pytest_collect_directory", "pytest_pycollect_makemodule",
          "pytest_make_collect_report", "pytest_collectreport")
-# pytest's own ways, as nobody has replaced them yet.
-COLLECT = {} if Directory is None else {kind: kind.collect for kind in (main.Dir, python.Package)}
+# How pytest makes nodes, and lists folders, as nobody has replaced any of it yet.
+WAYS = ("__new__", "__init__", "__setattr__", "from_parent", "_create", "collect")
+OWN = [(kind, name, vars(kind).get(name)) for of in (python.Module, python.Package, getattr(main, "Dir", python.Package))
+       for kind in of.__mro__[:-1] for name in WAYS]
 # Until 8.3 it fails at folders beside that it must not look into.
 FAILS = tuple(map(int, pytest.__version__.split(".")[:2])) < (8, 3)
 
@@ -25,14 +27,16 @@ class Siblings:
     """Lists folders for one session."""
 
     def __init__(self):
-        self.way, self.names = None, ()
+        self.way, self.names, self.theirs = None, (), None
 
-    def collects(self, collector):
-        """Around the making of a collector's report, a generator."""
-        known = Directory is not None and type(collector) in (main.Dir, python.Package)
-        if not known or main.scandir is not pathlib.scandir or python.scandir is not pathlib.scandir:
-            yield  # replaced by somebody, or this is within another folder's
+    def starts(self, collector):
+        """The report of a collector is about to be made; it is over when the next one's is. Nothing may stand around the making: it
+        would be seen in tracebacks."""
+        self.end()
+        if Directory is None or type(collector) not in (main.Dir, python.Package):
             return
+        if main.scandir is not pathlib.scandir or python.scandir is not pathlib.scandir:
+            return  # replaced by somebody
         theirs = main.scandir
 
         def scandir(path, *args, **kwargs):
@@ -40,11 +44,12 @@ class Siblings:
             if path is collector.path and self.drops(collector):
                 return self.listed(path, *args, **kwargs)
             return theirs(path, *args, **kwargs)
-        main.scandir = python.scandir = scandir
-        try:
-            yield
-        finally:
-            main.scandir = python.scandir = theirs
+        self.theirs, main.scandir, python.scandir = theirs, scandir, scandir
+
+    def end(self):
+        if self.theirs is not None:
+            main.scandir = python.scandir = self.theirs
+            self.theirs = None
 
     def drops(self, collector):
         """Whether only what is on the way is kept of a folder, and nobody looks at the rest."""
@@ -54,7 +59,7 @@ class Siblings:
             return False  # it is asked for
         if "_hookexec" in vars(pm) or pm._inner_hookexec is not getattr(_manager, "_multicall", None):
             return False  # somebody hears of all calls
-        if type(collector).collect is not COLLECT[type(collector)] or "collect" in vars(collector) or not passes():
+        if "collect" in vars(collector) or not untouched() or not passes():
             return False
         for name in HOOKS:
             if not all(map(own, getattr(pm.hook, name).get_hookimpls())):
@@ -87,6 +92,10 @@ class Siblings:
             return pathlib.scandir(path, sort_key)
         entries.sort(key=sort_key)
         return entries
+
+
+def untouched():
+    return all(vars(kind).get(name) is way for kind, name, way in OWN)
 
 
 def passes():

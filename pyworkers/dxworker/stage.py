@@ -157,10 +157,10 @@ class Plugin:
         """Decorates the hooks; pytest is imported by then."""
         import pytest
         cls = type(self)
-        for name in ("pytest_configure", "pytest_sessionstart", "pytest_collection", "pytest_runtestloop", "pytest_runtest_logreport",
-                     "pytest_report_teststatus"):
+        for name in ("pytest_configure", "pytest_sessionstart", "pytest_collection", "pytest_collectstart", "pytest_collection_finish",
+                     "pytest_runtestloop", "pytest_runtest_logreport", "pytest_report_teststatus"):
             setattr(cls, name, pytest.hookimpl(tryfirst=True)(getattr(cls, name)))
-        for name in ("pytest_load_initial_conftests", "pytest_cmdline_main", "pytest_make_collect_report"):
+        for name in ("pytest_load_initial_conftests", "pytest_cmdline_main"):
             setattr(cls, name, pytest.hookimpl(hookwrapper=True, tryfirst=True)(getattr(cls, name)))
         for name in ("pytest_configure", "pytest_sessionstart"):
             setattr(cls.Last, name, pytest.hookimpl(trylast=True)(getattr(cls.Last, name)))
@@ -273,8 +273,11 @@ class Plugin:
             os._exit(0)
         return message
 
-    def pytest_make_collect_report(self, collector):
-        yield from self.siblings.collects(collector)
+    def pytest_collectstart(self, collector):
+        self.siblings.starts(collector)
+
+    def pytest_collection_finish(self, session):
+        self.siblings.end()
 
     def pytest_runtestloop(self, session):
         option = session.config.option

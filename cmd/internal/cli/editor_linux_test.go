@@ -178,26 +178,34 @@ func TestEditorAlone(t *testing.T) {
 	}
 }
 
-// TestEditorKilled kills the process that an editor has started, in a run: that
-// ends, and the resident process stays.
-func TestEditorKilled(t *testing.T) {
-	h := newHome(t, map[string]string{"test_a.py": hanging})
-	fifo := filepath.Join(t.TempDir(), "fifo")
+// inRun is an editor whose run one hangs in its test, and a file that ends with
+// the process that the test runs in.
+func (h *home) inRun() (*editor, io.Reader) {
+	h.t.Helper()
+	fifo := filepath.Join(h.t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	e := h.editor("FIFO=" + fifo)
 	e.Call(testproto.MethodRunTests, testproto.RunParams{RunID: "one", Kind: "run", Include: []testproto.Ref{{Root: "file://" + h.dir, ID: "."}}}, nil)
 	f, err := os.Open(fifo)
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	defer f.Close()
+	h.t.Cleanup(func() { f.Close() })
+	return e, f
+}
+
+// TestEditorKilled kills the process that an editor has started, in a run: that
+// ends, and the resident process stays.
+func TestEditorKilled(t *testing.T) {
+	h := newHome(t, map[string]string{"test_a.py": hanging})
+	e, f := h.inRun()
 	pid := h.pid()
 	if err := e.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_, _ = io.Copy(io.Discard, f) // ends with the process that the test runs in
+	_, _ = io.Copy(io.Discard, f)
 	var exit *exec.ExitError
 	if err := e.Ended(); !errors.As(err, &exit) {
 		t.Errorf("the editor's process: %v", err)
@@ -253,17 +261,7 @@ func (h *home) stop(pid int) {
 // of the run's end, and the next one is served.
 func TestEditorStoppedInRun(t *testing.T) {
 	h := newHome(t, map[string]string{"test_a.py": hanging})
-	fifo := filepath.Join(t.TempDir(), "fifo")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	e := h.editor("FIFO=" + fifo)
-	e.Call(testproto.MethodRunTests, testproto.RunParams{RunID: "one", Kind: "run", Include: []testproto.Ref{{Root: "file://" + h.dir, ID: "."}}}, nil)
-	f, err := os.Open(fifo)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+	e, f := h.inRun()
 	pid := h.pid()
 	h.stop(pid)
 	if r := e.AfterRun("one"); r.Ended.Outcome != "error" || !strings.Contains(r.Ended.Message, "run it again") {
@@ -274,7 +272,7 @@ func TestEditorStoppedInRun(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	_, _ = io.Copy(io.Discard, f) // ends with the process that the test runs in
+	_, _ = io.Copy(io.Discard, f)
 }
 
 // TestEditorOfNode has editors with another limit of open files than the shell,
