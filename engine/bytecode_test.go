@@ -59,8 +59,9 @@ func TestSameSecondEdits(t *testing.T) {
 }
 
 // compiling imports a module that was compiled before its source got here, one
-// that is edited while it is compiled, one that is told by its hash, and one
-// that pytest rewrites meanwhile; the edits leave size and time alone.
+// that is edited while it is compiled, one that is told by its hash, one that
+// pytest rewrites meanwhile, and one that is edited while it is learned; the
+// edits leave size and time alone.
 const compiling = `
 import importlib, os, py_compile, shutil, sys, time
 sys.path[:0] = [sys.argv[1], "."]
@@ -136,6 +137,28 @@ pytest.main(["-q", "-p", "no:cacheprovider", "test_edited.py"], plugins=[Plugin(
 rewrite.rewrite_asserts = rewriting
 pytest.main(["-q", "-p", "no:cacheprovider", "test_edited.py"], plugins=[Plugin()])
 print(seen)
+
+from dxworker import reuse
+write("test_learned.py", 1)
+time.sleep(0.03)
+class Control:
+    def send(learned):
+        print("learned", learned)
+class Learner:
+    def pytest_collection_modifyitems(self):
+        writing = rewrite._write_pyc
+        def editing(*args):
+            write("test_learned.py", 2)
+            return writing(*args)
+        rewrite._write_pyc = editing
+        reuse.learned(os.path.abspath("test_learned.py"), True, os.open("known", os.O_RDWR | os.O_CREAT), Control)
+        rewrite._write_pyc = writing
+class Reader:
+    def pytest_collection_modifyitems(self):
+        print("behind", sys.modules["test_learned"].VALUE)
+for plugin in Learner(), Reader():
+    pytest.main(["-s", "-q", "-p", "no:cacheprovider", "test_learned.py"], plugins=[plugin])
+    del sys.modules["test_learned"]
 `
 
 func TestCompiledIsAsOldAsItsSource(t *testing.T) {
@@ -147,7 +170,7 @@ func TestCompiledIsAsOldAsItsSource(t *testing.T) {
 		cmd := exec.Command(enginetest.Python(t, v), "-c", compiling, workers)
 		cmd.Dir = t.TempDir()
 		out, err := cmd.CombinedOutput()
-		for _, want := range []string{"['copied.py', 'copied.py'] True\n", "\n1 2\n", "\n[1, 2]\n", "\nhashed 2 3\nhashed 1 1\n"} {
+		for _, want := range []string{"['copied.py', 'copied.py'] True\n", "\n1 2\n", "\n[1, 2]\n", "\nhashed 2 3\nhashed 1 1\n", "\nlearned True\n", "\nbehind 2\n"} {
 			if err != nil || !strings.Contains("\n"+string(out), want) {
 				t.Errorf("%s: %v, not %q in\n%s", v, err, want, out)
 			}

@@ -118,7 +118,7 @@ def install():
 
     def _compile_bytecode(data, name=None, bytecode_path=None, source_path=None):
         at_hand = held.pop(source_path, None)  # who imports it twice has it twice
-        if at_hand is not None and at_hand[0] == data:
+        if at_hand is not None and at_hand[0] == bytes(data):  # a view is compared byte by byte
             return at_hand[1]
         return unmarshal(data, name, bytecode_path, source_path)
 

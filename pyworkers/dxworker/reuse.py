@@ -11,10 +11,13 @@ import marshal
 import os
 import re
 import sys
+import time
 import types
 import warnings
 
 from _pytest.assertion import rewrite
+
+from .bytecode import TICK, aged
 
 # From the next release on code may depend on more of what is around it.
 SUPPORTED = sys.version_info < (3, 14)
@@ -145,6 +148,7 @@ def learn(path, rewritten):
     rewriter = hook() if rewritten else None
     if rewritten and rewriter is None:
         return None
+    before = time.time_ns() - TICK
     with open(path, "rb") as f:
         source = f.read()
     if not suitable(source, rewritten):
@@ -160,13 +164,13 @@ def learn(path, rewritten):
         if f.read() != source:
             return None
     if rewritten:
-        store(rewriter, Path(path), stat, code)
+        store(rewriter, Path(path), stat, code, before)
     if said or code.co_filename != path:
         return None  # it is told of each time that the file is compiled
     return source, surroundings(source, tree), units(source, tree, code), sys.flags.optimize, rewritten
 
 
-def store(rewriter, path, stat, code):
+def store(rewriter, path, stat, code, before):
     if sys.dont_write_bytecode:
         return
     try:
@@ -174,7 +178,9 @@ def store(rewriter, path, stat, code):
         config = rewriter.config
         state = (config.stash if hasattr(config, "stash") else config._store)[rewrite.assertstate_key]
         if rewrite.try_makedirs(folder):
-            rewrite._write_pyc(state, code, stat, folder / (path.name[:-3] + rewrite.PYC_TAIL))
+            compiled = folder / (path.name[:-3] + rewrite.PYC_TAIL)
+            if rewrite._write_pyc(state, code, stat, compiled):
+                aged(compiled, before)
     except (AttributeError, OSError):
         pass  # the next process rewrites it
 
