@@ -310,3 +310,28 @@ func TestDiesBehindAnEdit(t *testing.T) {
 		}
 	}
 }
+
+// TestFolderMadeAnew takes a project away and makes it again: what waits for its
+// next run stands in a folder that is gone.
+func TestFolderMadeAnew(t *testing.T) {
+	for _, beside := range []string{"conftest.py", "data.txt"} {
+		for _, v := range enginetest.Versions {
+			dir := filepath.Join(t.TempDir(), "project")
+			w := &warm{t, dir}
+			r, _ := request(t, v, dir, "-p", "no:cacheprovider")
+			r.Root = dir
+			e := &engine.Engine{}
+			for round := range 3 {
+				w.write(beside, "")
+				w.write("test_a.py", fmt.Sprintf("import os\ndef test_%d(): assert os.listdir() and os.path.exists('test_a.py')\n", round))
+				if got := w.run(e, r); got.Outcomes[fmt.Sprintf("test_a.py::test_%d", round)] != "passed" {
+					t.Errorf("pytest %s, beside %s, round %d: %+v", v, beside, round, got)
+				}
+				if err := os.RemoveAll(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e.Close()
+		}
+	}
+}

@@ -268,8 +268,15 @@ class Plugin:
         if message.get("again"):
             as_if_new(config)
             self.cold = False
+        doubt = ""
+        try:
+            os.getcwd()
+        except OSError:
+            doubt = "the folder is another by now"  # with the same name
         if "where" in message and not self.asked.move(config, message["where"]):
-            self.stage.control.send(stage=name, doubt="pytest was told other arguments")
+            doubt = "pytest was told other arguments"
+        if doubt:
+            self.stage.control.send(stage=name, doubt=doubt)
             os._exit(0)
         return message
 

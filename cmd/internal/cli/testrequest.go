@@ -164,7 +164,12 @@ func (p *program) selection(f testFlags, dir, state string) ([]string, *workspac
 		args = slices.Delete(args, at[k], at[k]+1)
 	}
 	ws := open(append(slices.Clone(args), w.args...))
-	suite, err := ws.Apply(workspace.Update{}).Suite()
+	now := ws.Apply(workspace.Update{})
+	if cfg, _, err := now.Configure(); err == nil && cfg.PyArgs && len(w.lines) == 0 {
+		ws.Close()
+		return f.rest, open(f.rest), nil // names of modules
+	}
+	suite, err := now.Suite()
 	if err != nil {
 		ws.Close()
 		return nil, nil, err
