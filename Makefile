@@ -35,7 +35,7 @@ demo: build .demo/venv/bin/pytest
 
 # Every test.
 test:
-	$(GO) test -timeout 20m ./...
+	$(GO) test -timeout 40m ./...
 	$(GO) test -tags $(TAGS) ./engine/internal/cpu
 
 race:
