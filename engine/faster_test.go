@@ -8,12 +8,29 @@ import (
 	"github.com/dx-py/dx-py-ls/engine/enginetest"
 )
 
+// forked is what a function of Python's returns in a process of its own.
+const forked = `
+import json, os
+def forked(function, *args):
+    r, w = os.pipe()
+    if os.fork() == 0:
+        told = function(*args)
+        with open(w, "w") as f:
+            json.dump(told, f)
+        os._exit(0)
+    os.close(w)
+    with open(r) as f:
+        told = json.load(f)
+    os.wait()
+    return told
+`
+
 // collected runs pytest with and without what makes collecting faster, prints
 // where items, their locations and fixtures, warnings, what is printed or asked
 // of objects differ; of how many items the location was not asked for, how many
 // there were, and whether objects of the project's were asked at all.
-const collected = `
-import contextlib, io, json, os, re, sys
+const collected = forked + `
+import contextlib, io, json, re, sys
 sys.path.insert(0, sys.argv[1])
 sys.dont_write_bytecode = True
 import pytest
@@ -41,27 +58,18 @@ class Plugin:
         self.count = ours
 
 def run(ours):
-    r, w = os.pipe()
-    if os.fork() == 0:
-        plugin, out, faster = Plugin(ours), io.StringIO(), factories.Faster()
-        if ours:
-            faster.begin()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            status = int(pytest.main(["-v", "-s", "-p", "no:cacheprovider", "-p", "no:randomly"], plugins=[plugin]))
-        faster.end()
-        if "dir" in vars(fixtures):
-            plugin.told.append("dir is not back")
-        with open(w, "w") as f:
-            text = re.sub(r"in [0-9.]+s|0x[0-9a-f]+", "", out.getvalue())
-            json.dump([[status, text, re.sub(r"0x[0-9a-f]+", "", json.dumps(plugin.told))], plugin.count], f)
-        os._exit(0)
-    os.close(w)
-    with open(r) as f:
-        told = json.load(f)
-    os.wait()
-    return told
+    plugin, out, faster = Plugin(ours), io.StringIO(), factories.Faster()
+    if ours:
+        faster.begin()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        status = int(pytest.main(["-v", "-s", "-p", "no:cacheprovider", "-p", "no:randomly"], plugins=[plugin]))
+    faster.end()
+    if "dir" in vars(fixtures):
+        plugin.told.append("dir is not back")
+    text = re.sub(r"in [0-9.]+s|0x[0-9a-f]+", "", out.getvalue())
+    return [status, text, re.sub(r"0x[0-9a-f]+", "", json.dumps(plugin.told))], plugin.count
 
-theirs, ours = run(False), run(True)
+theirs, ours = forked(run, False), forked(run, True)
 if theirs[0] != ours[0]:
     print("differ", *theirs[0], *ours[0], sep="\n")
 print(ours[1], len(json.loads(theirs[0][2])), "lazy __test__" in theirs[0][1])

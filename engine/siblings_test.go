@@ -15,8 +15,8 @@ import (
 // arguments, and prints where anything differs but the modules that nobody asks
 // for: what is printed, and each item with its parents. It prints for which
 // arguments fewer modules were made.
-const beside = `
-import contextlib, io, json, os, re, sys
+const beside = forked + `
+import contextlib, io, json, re, sys
 sys.path.insert(0, sys.argv[1])
 sys.dont_write_bytecode = True
 import pytest
@@ -54,28 +54,19 @@ Ours = stage["Ours"]
 Seen.__module__ = "seen"
 
 def run(args, *plugins):
-    """What a process of its own says of a run of pytest, and which modules it made."""
-    r, w = os.pipe()
-    if os.fork() == 0:
-        seen, out = Seen(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            status = int(pytest.main(["-v", "-p", "no:cacheprovider", *args], plugins=[seen, *plugins]))
-        if main.scandir is not pathlib.scandir or python.scandir is not pathlib.scandir:
-            seen.calls.append("pytest's listing is not back")
-        with open(w, "w") as f:
-            json.dump([[status, re.sub(r"in [0-9.]+s", "", out.getvalue()), seen.calls], made], f)
-        os._exit(0)
-    os.close(w)
-    with open(r) as f:
-        told = json.load(f)
-    os.wait()
-    return told
+    """What is said of a run of pytest, and which modules it made."""
+    seen, out = Seen(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        status = int(pytest.main(["-v", "-p", "no:cacheprovider", *args], plugins=[seen, *plugins]))
+    if main.scandir is not pathlib.scandir or python.scandir is not pathlib.scandir:
+        seen.calls.append("pytest's listing is not back")
+    return [status, re.sub(r"in [0-9.]+s", "", out.getvalue()), seen.calls], made
 
 if Directory is None:
     sys.exit()
 fewer = []
 for args in json.loads(sys.argv[2]):
-    theirs, ours = run(args), run(args, Ours())
+    theirs, ours = forked(run, args), forked(run, args, Ours())
     if ours[0] != theirs[0]:
         print(args, "differ", *theirs[0], *ours[0], sep="\n")
     if len(ours[1]) < len(theirs[1]):
