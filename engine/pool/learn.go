@@ -68,10 +68,12 @@ func (p *Pool) learn(ctx context.Context, r recipe, used sources) {
 	isTest := func(path string) bool {
 		return filepath.Base(path) == "conftest.py" || slices.Contains(used.tests, path)
 	}
-	paths := slices.DeleteFunc(slices.Clone(edited), func(path string) bool { return !isTest(path) && !slices.Contains(used.modules, path) })
-	for _, path := range used.tests {
-		if len(used.tests) <= maxLearned && len(paths) < maxLearned && !slices.Contains(paths, path) {
-			paths = append(paths, path)
+	paths := slices.DeleteFunc(edited, func(path string) bool { return !isTest(path) && !slices.Contains(used.modules, path) })
+	if len(used.tests) <= maxLearned {
+		for _, path := range used.tests {
+			if len(paths) < maxLearned && !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
 		}
 	}
 	st := p.stemFor(configStage, r.key, r.settings)
